@@ -1,0 +1,12 @@
+//! The ground floor: what everything stands on and nothing of the domain.
+
+pub mod clock;
+pub mod ids;
+pub mod paths;
+pub mod random;
+pub mod seams;
+pub mod secret;
+pub mod signal;
+pub mod tasks;
+pub mod telemetry;
+pub mod text;

@@ -1,0 +1,48 @@
+//! Small work on text that more than one floor needs.
+
+/// The longest prefix of at most `max_bytes` bytes that ends between characters.
+#[must_use]
+pub fn truncate(text: &str, max_bytes: usize) -> &str {
+    if text.len() <= max_bytes {
+        return text;
+    }
+    let end = (0..=max_bytes).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    &text[..end]
+}
+
+/// Every run of white space becomes one space; none at the ends.
+#[must_use]
+pub fn collapse_whitespace(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The candidate nearest to `name`, if near enough to be a typing error (Jaro-Winkler of 0.8 and more, any case).
+#[must_use]
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let name = name.to_lowercase();
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(&name, &candidate.to_lowercase()), candidate))
+        .filter(|(score, _)| *score >= 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn truncation_respects_characters() {
+        assert_eq!(truncate("naïve", 3), "na");
+        assert_eq!(truncate("naïve", 4), "naï");
+        assert_eq!(truncate("a", 9), "a");
+    }
+
+    #[test]
+    fn a_typing_error_finds_its_name_and_nonsense_finds_none() {
+        let names = ["DB_POOL_MAX", "DB_POOL_MIN", "LOG_LEVEL"];
+        assert_eq!(nearest("db_pol_max", names), Some("DB_POOL_MAX"));
+        assert_eq!(nearest("zzz", names), None);
+    }
+}

@@ -1,0 +1,1 @@
+//! Settings: every variable the appliance knows, one file per section.

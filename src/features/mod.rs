@@ -1,0 +1,1 @@
+//! What people use. Features never import each other.

@@ -1,0 +1,3 @@
+//! The HTTP door: router, extractors, errors, streams, assets.
+
+pub mod routes;

@@ -1,0 +1,1 @@
+//! One file per noun: its handlers and their transfer objects.

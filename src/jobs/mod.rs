@@ -1,0 +1,1 @@
+//! The recurring tasks: a driver and one thin file each.

@@ -1,0 +1,3 @@
+//! Pure data and rules. No I/O.
+
+pub mod ids;

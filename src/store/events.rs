@@ -1,0 +1,96 @@
+//! The events of widget runs and chat runs: appended once, followed from any point.
+
+use rusqlite::Connection;
+use serde_json::Value;
+
+use super::{Store, StoreError};
+use crate::base::clock::Timestamp;
+
+/// An event to append.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewEvent {
+    /// What happened: the SSE `event:` field.
+    pub kind: &'static str,
+    /// Its data: the SSE `data:` field.
+    pub data: Value,
+}
+
+/// An event as stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredEvent {
+    /// Place in its stream, from 1, without gaps: the SSE `id:` field.
+    pub seq: u64,
+    /// What happened.
+    pub kind: String,
+    /// Its data.
+    pub data: Value,
+    /// When it was appended.
+    pub at: Timestamp,
+}
+
+impl Store {
+    /// Appends events to a stream in order and returns the last one's place.
+    ///
+    /// # Errors
+    /// When they could not be kept.
+    pub async fn append_events(&self, stream_id: String, events: Vec<NewEvent>, at: Timestamp) -> Result<u64, StoreError> {
+        self.write("append events", move |tx| append_in(tx, &stream_id, &events, at)).await
+    }
+
+    /// At most `limit` events of a stream after place `after` (0 = from the start), in order.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn events_after(&self, stream_id: String, after: u64, limit: u32) -> Result<Vec<StoredEvent>, StoreError> {
+        self.read("read events", move |conn| {
+            let mut statement =
+                conn.prepare_cached("SELECT seq, kind, data_json, at FROM run_events WHERE stream_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3")?;
+            let mut rows = statement.query((&stream_id, i64::try_from(after).unwrap_or(i64::MAX), limit))?;
+            let mut events = Vec::new();
+            while let Some(row) = rows.next()? {
+                let seq: i64 = row.get(0)?;
+                events.push(StoredEvent {
+                    seq: u64::try_from(seq).map_err(|_| StoreError::corrupt("a negative event place"))?,
+                    kind: row.get(1)?,
+                    data: serde_json::from_str(row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?)?,
+                    at: row.get(3)?,
+                });
+            }
+            Ok(events)
+        })
+        .await
+    }
+}
+
+/// Appends inside another store method's transaction.
+pub(in crate::store) fn append_in(tx: &Connection, stream_id: &str, events: &[NewEvent], at: Timestamp) -> Result<u64, StoreError> {
+    let mut seq: i64 =
+        tx.prepare_cached("SELECT coalesce(max(seq), 0) FROM run_events WHERE stream_id = ?1")?.query_row([stream_id], |row| row.get(0))?;
+    let mut insert = tx.prepare_cached("INSERT INTO run_events (stream_id, seq, kind, data_json, at) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    for event in events {
+        seq += 1;
+        insert.execute((stream_id, seq, event.kind, serde_json::to_string(&event.data)?, at))?;
+    }
+    u64::try_from(seq).map_err(|_| StoreError::corrupt("a negative event place"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing;
+    use serde_json::json;
+
+    #[tokio::test]
+    async fn events_have_places_without_gaps_and_are_read_from_any_of_them() {
+        let (store, _folder) = testing::store();
+        let at = Timestamp::from_millis(7);
+        let event = |n: u32| NewEvent { kind: "delta", data: json!({ "n": n }) };
+        assert_eq!(store.append_events("run_a".into(), vec![event(1), event(2)], at).await.unwrap(), 2);
+        assert_eq!(store.append_events("run_b".into(), vec![event(9)], at).await.unwrap(), 1);
+        assert_eq!(store.append_events("run_a".into(), vec![event(3)], at).await.unwrap(), 3);
+        let rest = store.events_after("run_a".into(), 1, 10).await.unwrap();
+        assert_eq!(rest.iter().map(|event| event.seq).collect::<Vec<_>>(), [2, 3]);
+        assert_eq!(rest[1].data, json!({ "n": 3 }));
+        assert_eq!(store.events_after("run_a".into(), 0, 1).await.unwrap().len(), 1);
+    }
+}

@@ -1,0 +1,177 @@
+//! All SQL. One writer thread that commits in groups, a pool of read-only connections, and one file per noun.
+
+pub mod backup;
+pub mod columns;
+mod engine;
+mod error;
+pub mod events;
+pub mod migrate;
+mod readers;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::Connection;
+
+use crate::base::clock::Timestamp;
+use crate::base::paths::DataDir;
+
+pub use engine::{InstanceLock, OpenError};
+pub use error::StoreError;
+use readers::Readers;
+use writer::Writer;
+
+/// The database. Cheap to clone; the last clone closes it.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    // Dropped in this order: the writer finishes what it was given before the lock is let go.
+    writer: Writer,
+    readers: Readers,
+    _lock: Option<InstanceLock>,
+}
+
+/// How the database is opened.
+#[derive(Clone, Copy, Debug)]
+pub struct StoreOptions {
+    /// Most read connections at once (`DB_POOL_MAX`).
+    pub readers_max: usize,
+    /// Now: stamps applied migrations and names the backup taken before them.
+    pub now: Timestamp,
+}
+
+impl Store {
+    /// Opens the database of a data folder for serving: takes the folder's lock, refuses network file systems, backs up and migrates.
+    ///
+    /// # Errors
+    /// Says what stands in the way and what to do: a second instance, a network file system, a newer or altered schema, the disk.
+    pub fn open(dir: &DataDir, options: StoreOptions) -> Result<Self, OpenError> {
+        engine::refuse_network_file_system(dir.path())?;
+        let lock = InstanceLock::take(&dir.lock())?;
+        let path = dir.database();
+        let mut connection = engine::open_writer(&path)?;
+        migrate::up(&mut connection, dir, options.now)?;
+        Ok(Self {
+            inner: Arc::new(Inner { writer: Writer::start(connection)?, readers: Readers::new(&path, options.readers_max), _lock: Some(lock) }),
+        })
+    }
+
+    /// Runs `job` in the writer thread, inside a savepoint of a transaction shared with whoever else is waiting.
+    /// The answer comes after the commit has reached the disk. `operation` names the work in errors.
+    ///
+    /// # Errors
+    /// What the job returned, or that the commit failed: in both cases nothing of the job was kept.
+    pub(in crate::store) async fn write<T, F>(&self, operation: &'static str, job: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.inner.writer.run(job).await.map_err(|error| error.during(operation))
+    }
+
+    /// Runs `query` on a read-only connection, off the async threads, on one consistent snapshot.
+    ///
+    /// # Errors
+    /// What the query returned.
+    pub(in crate::store) async fn read<T, F>(&self, operation: &'static str, query: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let store = Arc::clone(&self.inner);
+        self.inner.readers.run(store, query).await.map_err(|error| error.during(operation))
+    }
+
+    /// Whether the database answers: for readiness.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.read("ping", |conn| Ok(conn.query_row("SELECT 1", [], |_| Ok(()))?)).await
+    }
+}
+
+/// Opens a database read-only for a command that only looks, beside a running server or without one.
+///
+/// # Errors
+/// When there is none, or it cannot be read.
+pub fn open_read_only(path: &Path) -> Result<Connection, OpenError> {
+    engine::open_reader(path)
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+
+    /// A migrated store in a temporary folder, which lives as long as the returned guard.
+    pub(crate) fn store() -> (Store, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let options = StoreOptions { readers_max: 4, now: Timestamp::from_millis(1_795_300_000_000) };
+        let store = Store::open(&DataDir::new(folder.path()), options).unwrap();
+        (store, folder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_failed_job_leaves_nothing_and_does_not_disturb_its_neighbours() {
+        let (store, _folder) = testing::store();
+        let insert = |id: &'static str, fail: bool| {
+            let store = store.clone();
+            async move {
+                store
+                    .write("insert", move |tx| {
+                        tx.execute("INSERT INTO run_events VALUES (?1, 1, 'k', '{}', 0)", [id])?;
+                        if fail { Err(StoreError::corrupt("on purpose")) } else { Ok(()) }
+                    })
+                    .await
+            }
+        };
+        let (good, bad, duplicate) = tokio::join!(insert("a", false), insert("b", true), insert("a", false));
+        assert!(good.is_ok() && bad.is_err() && duplicate.is_err());
+        let ids: Vec<String> = store
+            .read("list", |conn| {
+                let mut statement = conn.prepare("SELECT stream_id FROM run_events")?;
+                Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+            })
+            .await
+            .unwrap();
+        assert_eq!(ids, ["a"]);
+    }
+
+    #[tokio::test]
+    async fn a_panicking_job_fails_alone() {
+        let (store, _folder) = testing::store();
+        let panicked = store.write::<(), _>("panic", |_| panic!("on purpose")).await;
+        assert!(matches!(panicked, Err(StoreError::Panicked { .. })), "{panicked:?}");
+        assert!(store.write("after", |tx| Ok(tx.execute("INSERT INTO run_events VALUES ('a', 1, 'k', '{}', 0)", [])?)).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn readers_cannot_write() {
+        let (store, _folder) = testing::store();
+        let refused = store.read("write", |conn| Ok(conn.execute("DELETE FROM run_events", [])?)).await;
+        assert!(refused.is_err());
+    }
+
+    #[test]
+    fn a_second_instance_is_told_so() {
+        let (_store, folder) = testing::store();
+        let options = StoreOptions { readers_max: 1, now: Timestamp::from_millis(0) };
+        let second = Store::open(&DataDir::new(folder.path()), options);
+        assert!(matches!(second, Err(OpenError::InUse { .. })));
+    }
+}

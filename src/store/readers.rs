@@ -1,0 +1,67 @@
+//! The pool of read-only connections: opened when first needed, kept for the next.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+use tokio::sync::Semaphore;
+
+use super::Inner;
+use super::engine::{self, OpenError};
+use super::error::StoreError;
+
+pub(super) struct Readers {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+    places: Arc<Semaphore>,
+}
+
+impl Readers {
+    pub(super) fn new(path: &Path, max: usize) -> Self {
+        Self { path: path.to_owned(), idle: Mutex::new(Vec::new()), places: Arc::new(Semaphore::new(max.max(1))) }
+    }
+
+    pub(super) async fn run<T, F>(&self, store: Arc<Inner>, query: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let closed = || StoreError::Closed { operation: "" };
+        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| closed())?;
+        tokio::task::spawn_blocking(move || {
+            let connection = store.readers.take()?;
+            let result = snapshot(&connection, query);
+            // A connection stuck in a transaction would hold an old snapshot: it is closed instead.
+            if connection.is_autocommit() {
+                store.readers.give_back(connection);
+            }
+            drop(place);
+            result
+        })
+        .await
+        .map_err(|_| StoreError::Panicked { operation: "" })?
+    }
+
+    fn take(&self) -> Result<Connection, StoreError> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        match idle {
+            Some(connection) => Ok(connection),
+            None => engine::open_reader(&self.path).map_err(|error| match error {
+                OpenError::Sqlite { source, .. } => source.into(),
+                other => StoreError::corrupt(other.to_string()),
+            }),
+        }
+    }
+
+    fn give_back(&self, connection: Connection) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+    }
+}
+
+/// Several statements of one query see one state of the database.
+fn snapshot<T>(connection: &Connection, query: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    connection.execute_batch("BEGIN")?;
+    let result = query(connection);
+    connection.execute_batch("ROLLBACK")?;
+    result
+}
