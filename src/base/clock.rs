@@ -194,7 +194,7 @@ mod tests {
     fn a_timestamp_is_rfc_3339_in_json() {
         let at = Timestamp::from_millis(1_795_300_000_123);
         let json = serde_json::to_string(&at).unwrap();
-        assert_eq!(json, "\"2026-11-21T21:46:40.123Z\"");
+        assert_eq!(json, "\"2026-11-21T22:26:40.123Z\"");
         assert_eq!(serde_json::from_str::<Timestamp>(&json).unwrap(), at);
     }
 
