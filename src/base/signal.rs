@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// Wake-ups by stream id. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +15,22 @@ pub struct Signals {
 #[derive(Debug)]
 pub struct Subscription {
     receiver: watch::Receiver<u64>,
+}
+
+/// Tells a recurring task to look now instead of at its next tick. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Nudge(Arc<Notify>);
+
+impl Nudge {
+    /// Asks for a look; one that comes while the task is busy is remembered.
+    pub fn nudge(&self) {
+        self.0.notify_one();
+    }
+
+    /// Waits for the next nudge.
+    pub async fn nudged(&self) {
+        self.0.notified().await;
+    }
 }
 
 impl Signals {

@@ -1,3 +1,14 @@
 //! The HTTP door: router, extractors, errors, streams, assets.
 
+pub mod assets;
+pub mod errors;
+pub mod extract;
+pub mod metrics;
+pub mod router;
 pub mod routes;
+pub mod security;
+pub mod sse;
+pub mod state;
+
+pub use errors::ApiError;
+pub use state::AppState;

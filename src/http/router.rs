@@ -1,0 +1,55 @@
+//! Every route, and what all of them go through.
+
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::{Json, Router};
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
+use utoipa::OpenApi;
+use utoipa::openapi::OpenApi as Document;
+use utoipa_axum::router::OpenApiRouter;
+
+use super::routes;
+use super::state::AppState;
+use super::{assets, security};
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "Onsite",
+    description = "The API of the Onsite appliance. Errors have one form: {error: {code, message, field?, remedy?, request_id}}.",
+    license(name = "MIT", identifier = "MIT")
+))]
+struct Api;
+
+/// The routes and the OpenAPI document that describes them.
+#[must_use]
+pub fn api() -> (Router<AppState>, Document) {
+    OpenApiRouter::with_openapi(Api::openapi()).merge(routes::health::routes()).split_for_parts()
+}
+
+/// The whole service for a given state.
+pub fn service(state: AppState) -> Router {
+    let (routes, document) = api();
+    let (seams, tls) = (state.seams.clone(), !state.facts.plain_http);
+    let openapi = Json(document);
+    // A stream must not wait for a compressor's window to fill.
+    let compressible = SizeAbove::new(1024).and(NotForContentType::new("text/event-stream")).and(NotForContentType::IMAGES);
+    routes
+        .route("/api/openapi.json", axum::routing::get(move || async move { openapi }))
+        .fallback(assets::serve)
+        .layer(DefaultBodyLimit::max(state.facts.body_bytes_max))
+        .layer(middleware::from_fn_with_state(state.clone(), measure))
+        .layer(CompressionLayer::new().compress_when(compressible))
+        .layer(middleware::from_fn(move |request, next| security::envelope(seams.clone(), tls, request, next)))
+        .with_state(state)
+}
+
+async fn measure(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let method = request.method().to_string();
+    let route = request.extensions().get::<MatchedPath>().map_or_else(|| "(ui)".to_owned(), |path| path.as_str().to_owned());
+    let started = state.seams.clock.elapsed();
+    let response = next.run(request).await;
+    state.metrics.answered(&method, &route, response.status().as_u16(), state.seams.clock.elapsed().saturating_sub(started));
+    response
+}

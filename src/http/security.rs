@@ -1,0 +1,107 @@
+//! What every request and answer goes through: a request id, the browser's safety headers, and the refusal of cross-site writes.
+
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::errors::ApiError;
+use crate::base::ids;
+use crate::base::seams::Seams;
+
+tokio::task_local! {
+    static REQUEST_ID: String;
+}
+
+/// The id of the request being answered; empty outside of one.
+#[must_use]
+pub fn request_id() -> String {
+    REQUEST_ID.try_with(Clone::clone).unwrap_or_default()
+}
+
+/// Everything comes from this origin; nothing inline, nothing framed.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; \
+     manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+const HEADERS: [(HeaderName, &str); 7] = [
+    (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
+
+/// Gives the request an id, answers within it, and sets the safety headers. `tls` adds HSTS.
+pub async fn envelope(seams: Seams, tls: bool, request: Request, next: Next) -> Response {
+    let id = format!("req_{}", ids::generate(&seams));
+    let started = seams.clock.elapsed();
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let mut response = REQUEST_ID
+        .scope(id.clone(), async move {
+            match refuse_cross_site(request.method(), request.headers()) {
+                Some(refusal) => refusal.into_response(),
+                None => next.run(request).await,
+            }
+        })
+        .await;
+    let headers = response.headers_mut();
+    for (name, value) in HEADERS {
+        // An attachment brings a stricter policy of its own.
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    if tls {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        headers.insert("x-request-id", value);
+    }
+    // Debug: an appliance's operator reads one line a problem, not one a request.
+    let millis = seams.clock.elapsed().saturating_sub(started).as_millis();
+    tracing::debug!(request_id = id, %method, path, status = response.status().as_u16(), millis, "request");
+    response
+}
+
+/// A browser says where a request comes from. A write that carries a cookie must come from our own pages.
+fn refuse_cross_site(method: &Method, headers: &HeaderMap) -> Option<ApiError> {
+    let safe = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+    if safe || !headers.contains_key(header::COOKIE) || headers.contains_key(header::AUTHORIZATION) {
+        return None;
+    }
+    let own = match headers.get("sec-fetch-site") {
+        Some(site) => site == "same-origin" || site == "none",
+        // Old browsers send Origin alone; its host must be the one they asked.
+        None => match (headers.get(header::ORIGIN).and_then(|v| v.to_str().ok()), headers.get(header::HOST).and_then(|v| v.to_str().ok())) {
+            (Some(origin), Some(host)) => origin.split_once("://").is_some_and(|(_, from)| from.eq_ignore_ascii_case(host)),
+            _ => false,
+        },
+    };
+    (!own).then(|| {
+        ApiError::new(StatusCode::FORBIDDEN, "cross_site", "This request came from another site and carried a session cookie; it was refused.")
+            .remedy("Use the pages of this server, or a bearer token from a program.")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn a_cookie_write_must_come_from_our_own_pages() {
+        let refused = |pairs: &[_]| refuse_cross_site(&Method::POST, &headers(pairs)).is_some();
+        assert!(!refused(&[("cookie", "a=b"), ("sec-fetch-site", "same-origin")]));
+        assert!(refused(&[("cookie", "a=b"), ("sec-fetch-site", "cross-site")]));
+        assert!(refused(&[("cookie", "a=b"), ("sec-fetch-site", "same-site")]));
+        assert!(refused(&[("cookie", "a=b")]));
+        assert!(refused(&[("cookie", "a=b"), ("origin", "https://evil.example"), ("host", "onsite.example")]));
+        assert!(refused(&[("cookie", "a=b"), ("origin", "null"), ("host", "onsite.example")]));
+        assert!(!refused(&[("cookie", "a=b"), ("origin", "https://onsite.example"), ("host", "onsite.example")]));
+        assert!(!refused(&[("authorization", "Bearer x")]));
+        assert!(refuse_cross_site(&Method::GET, &headers(&[("cookie", "a=b"), ("sec-fetch-site", "cross-site")])).is_none());
+    }
+}
