@@ -1,1 +1,234 @@
-//! Settings: every variable the appliance knows, one file per section.
+//! Settings: every variable the appliance knows, one file per section. The doc comments of the fields are the manual.
+
+pub mod appliance;
+pub mod auth;
+pub mod broker;
+pub mod browser;
+pub mod definition;
+pub mod licence;
+pub mod miners;
+pub mod models;
+pub mod orchestration;
+pub mod recall;
+pub mod server;
+pub mod sources;
+pub mod tokens;
+
+use definition::{Definition, Kind};
+use sources::{Sources, Values};
+
+/// Below this a day's grant does not last for one run, unless it is allowed on purpose.
+const DAILY_FREE_FLOOR: u64 = 10_000;
+
+/// A setting that does not hold: which, why, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, thiserror::Error)]
+#[error("{name}: {what}; {remedy}")]
+pub struct Problem {
+    /// The variable.
+    pub name: String,
+    /// What is wrong.
+    pub what: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl Problem {
+    fn new(name: impl Into<String>, what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { name: name.into(), what: what.into(), remedy: remedy.into() }
+    }
+}
+
+/// Every setting, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What only the appliance has.
+    pub appliance: appliance::Appliance,
+    /// Sessions, factors and mail.
+    pub auth: auth::Auth,
+    /// The broker of chat.
+    pub broker: broker::Broker,
+    /// The browser service.
+    pub browser: browser::Browser,
+    /// Activation codes and the bundle.
+    pub licence: licence::Licence,
+    /// Miners and the router.
+    pub miners: miners::Miners,
+    /// Model servers and keys.
+    pub models: models::Models,
+    /// How much runs at once.
+    pub orchestration: orchestration::Orchestration,
+    /// Recall of collected material.
+    pub recall: recall::Recall,
+    /// The HTTP server.
+    pub server: server::Server,
+    /// The token ledger's grants.
+    pub tokens: tokens::Tokens,
+    /// Every value with its origin.
+    pub values: Values,
+}
+
+/// Every setting that is known, section by section.
+pub fn definitions() -> impl Iterator<Item = &'static Definition> {
+    [
+        server::Server::DEFINITIONS,
+        orchestration::Orchestration::DEFINITIONS,
+        broker::Broker::DEFINITIONS,
+        miners::Miners::DEFINITIONS,
+        recall::Recall::DEFINITIONS,
+        browser::Browser::DEFINITIONS,
+        tokens::Tokens::DEFINITIONS,
+        models::Models::DEFINITIONS,
+        auth::Auth::DEFINITIONS,
+        licence::Licence::DEFINITIONS,
+        appliance::Appliance::DEFINITIONS,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+impl Config {
+    /// Looks every setting up and checks it.
+    ///
+    /// # Errors
+    /// Every problem at once, so that an operator corrects the file once.
+    pub fn load(sources: &Sources) -> Result<Self, Vec<Problem>> {
+        let values = Values::look_up(sources)?;
+        let config = Self::read(values)
+            .ok_or_else(|| vec![Problem::new("settings", "a default does not fit its type", "report this as a fault of Onsite")])?;
+        let problems = config.contradictions();
+        if problems.is_empty() { Ok(config) } else { Err(problems) }
+    }
+
+    fn read(values: Values) -> Option<Self> {
+        Some(Self {
+            appliance: appliance::Appliance::read(&values)?,
+            auth: auth::Auth::read(&values)?,
+            broker: broker::Broker::read(&values)?,
+            browser: browser::Browser::read(&values)?,
+            licence: licence::Licence::read(&values)?,
+            miners: miners::Miners::read(&values)?,
+            models: models::Models::read(&values)?,
+            orchestration: orchestration::Orchestration::read(&values)?,
+            recall: recall::Recall::read(&values)?,
+            server: server::Server::read(&values)?,
+            tokens: tokens::Tokens::read(&values)?,
+            values,
+        })
+    }
+
+    /// Settings that are fine alone and wrong together.
+    fn contradictions(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if self.tokens.daily_free_amount < DAILY_FREE_FLOOR && !self.tokens.allow_low_daily_free {
+            let what = format!("{} is below {DAILY_FREE_FLOOR}, which does not last for one run", self.tokens.daily_free_amount);
+            problems.push(Problem::new("DAILY_FREE_TOKEN_AMOUNT", what, "raise it, or set ALLOW_LOW_DAILY_FREE_TOKENS=1"));
+        }
+        if self.browser.service_pool_size > self.browser.session_max_count {
+            let what = format!("{} is more than BROWSER_SESSION_MAX_COUNT ({})", self.browser.service_pool_size, self.browser.session_max_count);
+            problems.push(Problem::new("BROWSER_SERVICE_POOL_SIZE", what, "lower it, or raise BROWSER_SESSION_MAX_COUNT"));
+        }
+        if self.server.readers_min > self.server.readers_max {
+            let what = format!("{} is more than DB_POOL_MAX ({})", self.server.readers_min, self.server.readers_max);
+            problems.push(Problem::new("DB_POOL_MIN", what, "lower it, or raise DB_POOL_MAX"));
+        }
+        if self.models.url.is_some() != self.models.name.is_some() {
+            problems.push(Problem::new(
+                "ONSITE_MODEL_URL",
+                "a model server needs both its address and the model's name",
+                "set ONSITE_MODEL_URL and ONSITE_MODEL_NAME together",
+            ));
+        }
+        problems
+    }
+
+    /// A setting's value as it may be shown: secrets masked, unset as a dash.
+    #[must_use]
+    pub fn shown(&self, definition: &Definition) -> String {
+        match self.values.text(definition.name) {
+            None => "-".to_owned(),
+            Some(_) if definition.kind.is_secret() => "(set, not shown)".to_owned(),
+            Some(text) => text.to_owned(),
+        }
+    }
+
+    /// A key that does not begin as its provider's keys do: it may be another provider's.
+    #[must_use]
+    pub fn has_foreign_prefix(&self, definition: &Definition) -> bool {
+        match (definition.kind, self.values.text(definition.name)) {
+            (Kind::Secret(Some(prefix)), Some(text)) => !text.starts_with(prefix),
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sources::Origin;
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn sources(environment: &[(&str, &str)], file: &str) -> (Sources, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("onsite.toml");
+        std::fs::write(&path, file).unwrap();
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        (Sources { environment, file: Some(path), ..Sources::default() }, folder)
+    }
+
+    fn problems(environment: &[(&str, &str)], file: &str) -> Vec<Problem> {
+        Config::load(&sources(environment, file).0).unwrap_err()
+    }
+
+    #[test]
+    fn every_default_is_within_its_own_range_and_every_name_is_unique() {
+        Config::load(&Sources::default()).unwrap();
+        let names: BTreeSet<_> = definitions().map(|definition| definition.name).collect();
+        assert_eq!(names.len(), definitions().count());
+        assert!(definitions().all(|definition| definition.meaning.trim().len() > 10));
+    }
+
+    #[test]
+    fn a_flag_beats_the_environment_beats_a_file_beats_the_settings_file() {
+        let (mut sources, folder) = sources(&[], "DB_POOL_MAX = 5\n[server]\nlog_level = \"WARN\"\n");
+        let config = Config::load(&sources).unwrap();
+        assert_eq!((config.server.readers_max, config.server.log_level.as_str()), (5, "WARN"));
+        assert!(matches!(config.values.get("DB_POOL_MAX").unwrap().origin, Origin::SettingsFile(_)));
+        let secret = folder.path().join("secret");
+        std::fs::write(&secret, "6\n").unwrap();
+        sources.environment.insert("DB_POOL_MAX_FILE".into(), secret.display().to_string());
+        assert_eq!(Config::load(&sources).unwrap().server.readers_max, 6);
+        sources.environment.insert("DB_POOL_MAX".into(), "7".into());
+        assert_eq!(Config::load(&sources).unwrap().server.readers_max, 7);
+        sources.flags.insert("DB_POOL_MAX".into(), "8".into());
+        let config = Config::load(&sources).unwrap();
+        assert_eq!((config.server.readers_max, &config.values.get("DB_POOL_MAX").unwrap().origin), (8, &Origin::Flag));
+    }
+
+    #[test]
+    fn an_unknown_key_names_the_nearest_and_all_problems_come_at_once() {
+        let found = problems(&[("GUNICORN_TIMEOUT", "0")], "db_pol_max = 3\nGUNICORN_WORKERS = 9999\n");
+        let text: Vec<String> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(found.len(), 3, "{text:?}");
+        assert!(text.iter().any(|line| line.contains("did you mean DB_POOL_MAX?")), "{text:?}");
+        assert!(text.iter().any(|line| line.contains("a whole number from 1 to 256")), "{text:?}");
+    }
+
+    #[test]
+    fn settings_that_contradict_each_other_are_refused() {
+        assert_eq!(problems(&[("DAILY_FREE_TOKEN_AMOUNT", "5")], "")[0].name, "DAILY_FREE_TOKEN_AMOUNT");
+        assert!(Config::load(&sources(&[("DAILY_FREE_TOKEN_AMOUNT", "5"), ("ALLOW_LOW_DAILY_FREE_TOKENS", "1")], "").0).is_ok());
+        assert_eq!(problems(&[("BROWSER_SERVICE_POOL_SIZE", "13")], "")[0].name, "BROWSER_SERVICE_POOL_SIZE");
+        assert_eq!(problems(&[("ONSITE_MODEL_URL", "http://127.0.0.1:8080")], "")[0].name, "ONSITE_MODEL_URL");
+    }
+
+    #[test]
+    fn a_secret_is_never_shown() {
+        let (sources, _folder) = sources(&[("ANTHROPIC_API_KEY", "canary-1"), ("SMTP_URL", "smtp://canary-2@host")], "");
+        let config = Config::load(&sources).unwrap();
+        let shown: String = definitions().map(|definition| config.shown(definition)).collect();
+        assert!(!shown.contains("canary"));
+        assert!(!format!("{config:?}").contains("canary"));
+        let anthropic = definitions().find(|definition| definition.name == "ANTHROPIC_API_KEY").unwrap();
+        assert!(config.has_foreign_prefix(anthropic));
+    }
+}

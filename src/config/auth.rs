@@ -1,0 +1,28 @@
+//! Sessions, factors and mail.
+
+use super::definition::{Kind, section};
+use crate::base::secret::Secret;
+
+section! {
+    /// Sessions, factors and mail.
+    Auth {
+        /// The hosted service signed its tokens with this; sessions are opaque here.
+        jwt_secret: Option<Secret<String>> = "JWT_SECRET", Kind::Secret(None), None, NotYet;
+        /// Lifetime of a session, in hours.
+        session_hours: u64 = "JWT_EXPIRY_HOURS", Kind::Integer(1, 8_760), Some("24"), Yes;
+        /// A session ends after so many minutes without a request; 0 = never.
+        idle_timeout_minutes: u64 = "AUTH_IDLE_TIMEOUT_MINUTES", Kind::Integer(0, 10_080), Some("15"), Yes;
+        /// Whether an e-mail address must be verified before the first sign-in.
+        require_email_verification: bool = "AUTH_REQUIRE_EMAIL_VERIFICATION", Kind::Flag, Some("0"), NotYet;
+        /// Whether sign-in asks for a code sent by mail.
+        require_email_2fa: bool = "AUTH_REQUIRE_EMAIL_2FA", Kind::Flag, Some("0"), NotYet;
+        /// Mail server: smtp://user:password@host:port.
+        smtp_url: Option<Secret<String>> = "SMTP_URL", Kind::Secret(None), None, NotYet;
+        /// Connection string of Azure Communication Services.
+        azure_connection_string: Option<Secret<String>> = "AZURE_COMMUNICATION_SERVICES_CONNECTION_STRING", Kind::Secret(None), None, NotYet;
+        /// Sender address at Azure Communication Services.
+        azure_sender: Option<String> = "AZURE_COMMUNICATION_EMAIL_SENDER", Kind::Text, None, NotYet;
+        /// Key of what is encrypted at rest: 32 bytes in base64.
+        db_encryption_key: Option<Secret<String>> = "DB_ENCRYPTION_KEY", Kind::Secret(None), None, NotYet;
+    }
+}
