@@ -3,6 +3,8 @@
 pub mod crawl;
 pub mod ids;
 pub mod invalid;
+pub mod ledger;
+pub mod rates;
 pub mod run;
 pub mod schedule;
 pub mod widget;

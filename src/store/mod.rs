@@ -5,6 +5,7 @@ pub mod columns;
 mod engine;
 mod error;
 pub mod events;
+pub mod ledger;
 pub mod migrate;
 mod readers;
 mod writer;
@@ -119,6 +120,23 @@ pub(crate) mod testing {
         let options = StoreOptions { readers_max: 4, now: Timestamp::from_millis(1_795_300_000_000) };
         let store = Store::open(&DataDir::new(folder.path()), options).unwrap();
         (store, folder)
+    }
+
+    /// A user and a company of theirs, as bare rows.
+    pub(crate) async fn user_and_company(store: &Store) -> (crate::model::ids::UserId, crate::model::ids::CompanyId) {
+        let seams = crate::base::seams::Seams::system();
+        let (user, company) = (crate::model::ids::UserId::new(&seams), crate::model::ids::CompanyId::new(&seams));
+        let rows = (user.clone(), company.clone());
+        store
+            .write("test user and company", move |tx| {
+                tx.execute("INSERT INTO users (id, email, name, password_hash, created_at) VALUES (?1, ?1, 'A', '', 0)", [&rows.0])?;
+                let sql = "INSERT INTO companies (id, number, name, created_at, created_by)
+                           SELECT ?1, coalesce(max(number), 0) + 1, 'C', 0, ?2 FROM companies";
+                Ok(tx.execute(sql, (&rows.1, &rows.0))?)
+            })
+            .await
+            .unwrap();
+        (user, company)
     }
 }
 
