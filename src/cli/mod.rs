@@ -1,9 +1,78 @@
 //! The command line: one file per command group.
+//!
+//! Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a check did not hold.
 
+mod config;
+mod doctor;
+mod healthcheck;
+mod migrate;
+mod outcome;
+mod serve;
+
+use std::path::PathBuf;
 use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::base::paths::DataDir;
+use crate::config::sources::Sources;
+use crate::config::{Config, Problem};
+
+/// The on-premises appliance of an AI research-and-automation service.
+#[derive(Debug, Parser)]
+#[command(name = "onsite", version, about, after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a check did not hold.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the appliance.
+    Serve(serve::Serve),
+    /// Show settings with their origin.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Check settings and surroundings; name what to mend.
+    Doctor(doctor::Doctor),
+    /// Ask a running appliance whether it is ready.
+    Healthcheck(healthcheck::Healthcheck),
+    /// Show the state of the database schema.
+    #[command(subcommand)]
+    Migrate(migrate::MigrateCommand),
+}
+
+/// Which data folder a command works on.
+#[derive(Clone, Debug, Args)]
+pub(in crate::cli) struct DataDirArgument {
+    /// The folder that holds everything.
+    #[arg(long, value_name = "DIR", env = "ONSITE_DATA_DIR", default_value = "/var/lib/onsite")]
+    data_dir: PathBuf,
+}
+
+impl DataDirArgument {
+    fn dir(&self) -> DataDir {
+        DataDir::new(&self.data_dir)
+    }
+
+    /// The settings as a server of this folder would see them.
+    fn config(&self) -> Result<Config, Vec<Problem>> {
+        Config::load(&Sources::of_process(self.dir().settings()))
+    }
+}
 
 /// Parses the arguments, runs the command and returns its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let result = match Cli::parse().command {
+        Command::Serve(command) => command.run(),
+        Command::Config(command) => command.run(),
+        Command::Doctor(command) => command.run(),
+        Command::Healthcheck(command) => command.run(),
+        Command::Migrate(command) => command.run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
 }

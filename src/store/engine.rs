@@ -72,7 +72,7 @@ impl InstanceLock {
 ///
 /// # Errors
 /// [`OpenError::NetworkFileSystem`], or that the folder cannot be looked at.
-pub(super) fn refuse_network_file_system(path: &Path) -> Result<(), OpenError> {
+pub fn refuse_network_file_system(path: &Path) -> Result<(), OpenError> {
     let stat = rustix::fs::statfs(path).map_err(|errno| OpenError::Io { path: path.to_owned(), source: errno.into() })?;
     // Magic numbers of statfs(2).
     let kind = match stat.f_type as u64 & 0xffff_ffff {

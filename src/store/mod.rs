@@ -18,7 +18,7 @@ use rusqlite::Connection;
 use crate::base::clock::Timestamp;
 use crate::base::paths::DataDir;
 
-pub use engine::{InstanceLock, OpenError};
+pub use engine::{InstanceLock, OpenError, refuse_network_file_system};
 pub use error::StoreError;
 use readers::Readers;
 use writer::Writer;

@@ -1,0 +1,196 @@
+//! `onsite doctor`: settings and surroundings, each finding with its remedy.
+
+use clap::Args;
+use serde::Serialize;
+use serde_json::json;
+
+use super::DataDirArgument;
+use super::outcome::{CommandResult, Failure, say, table};
+use crate::base::paths::DataDir;
+use crate::config::definition::{Definition, Used};
+use crate::config::sources::Origin;
+use crate::config::{Config, definitions};
+use crate::store::{self, migrate};
+
+/// Below this much free disk the doctor warns: a run's material and a backup need room.
+const FREE_BYTES_MIN: u64 = 1 << 30;
+
+/// Check settings and surroundings. Exit 3 when a check does not hold.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Doctor {
+    #[command(flatten)]
+    data: DataDirArgument,
+    /// One JSON document instead of tables.
+    #[arg(long)]
+    json: bool,
+}
+
+/// How a finding stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    Ok,
+    NotUsedYet,
+    Warning,
+    Failed,
+}
+
+impl State {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::NotUsedYet => "not used yet",
+            Self::Warning => "WARNING",
+            Self::Failed => "FAILED",
+        }
+    }
+}
+
+/// One line of the parity table.
+#[derive(Debug, Serialize)]
+struct Finding {
+    name: String,
+    expected: String,
+    actual: String,
+    state: State,
+    remedy: String,
+}
+
+impl Doctor {
+    pub(in crate::cli) fn run(self) -> CommandResult {
+        let (settings, config) = match self.data.config() {
+            Ok(config) => (definitions().map(|definition| setting(&config, definition)).collect(), Some(config)),
+            Err(problems) => {
+                let finding = |problem: crate::config::Problem| Finding {
+                    name: problem.name,
+                    expected: String::new(),
+                    actual: problem.what,
+                    state: State::Failed,
+                    remedy: problem.remedy,
+                };
+                (problems.into_iter().map(finding).collect::<Vec<_>>(), None)
+            }
+        };
+        let dir = self.data.dir();
+        let mut checks = vec![folder(&dir), free_space(&dir), schema(&dir)];
+        if let Some(config) = &config {
+            checks.push(recall(config));
+        }
+        let failed = settings.iter().chain(&checks).any(|finding: &Finding| finding.state == State::Failed);
+        if self.json {
+            say(json!({ "settings": settings, "checks": checks, "ok": !failed }));
+        } else {
+            say(render("CHECK", &checks));
+            say("");
+            say(render("VARIABLE", &settings));
+        }
+        if failed { Err(Failure::CheckFailed) } else { Ok(()) }
+    }
+}
+
+fn render(head: &str, findings: &[Finding]) -> String {
+    let mut rows = vec![[head, "STATE", "ACTUAL", "EXPECTED", "REMEDY"].map(str::to_owned).to_vec()];
+    rows.extend(findings.iter().map(|finding| {
+        vec![finding.name.clone(), finding.state.word().to_owned(), finding.actual.clone(), finding.expected.clone(), finding.remedy.clone()]
+    }));
+    table(&rows)
+}
+
+fn setting(config: &Config, definition: &Definition) -> Finding {
+    let set = config.values.get(definition.name).is_some_and(|value| value.origin != Origin::Default);
+    let (state, remedy) = if config.has_foreign_prefix(definition) {
+        (State::Warning, "check that this is the right provider's key")
+    } else if definition.used == Used::NotYet && set {
+        (State::NotUsedYet, "it is read and checked; this version does not act on it")
+    } else if definition.used == Used::NotYet {
+        (State::NotUsedYet, "")
+    } else {
+        (State::Ok, "")
+    };
+    Finding {
+        name: definition.name.to_owned(),
+        expected: definition.kind.expected(),
+        actual: config.shown(definition),
+        state,
+        remedy: remedy.to_owned(),
+    }
+}
+
+fn finding(name: &str, expected: &str, actual: impl Into<String>, state: State, remedy: impl Into<String>) -> Finding {
+    Finding { name: name.to_owned(), expected: expected.to_owned(), actual: actual.into(), state, remedy: remedy.into() }
+}
+
+fn folder(dir: &DataDir) -> Finding {
+    let (name, expected) = ("data folder", "a local folder that this user can write to");
+    let path = dir.path().display().to_string();
+    match rustix::fs::access(dir.path(), rustix::fs::Access::WRITE_OK) {
+        Ok(()) => match store::refuse_network_file_system(dir.path()) {
+            Ok(()) => finding(name, expected, path, State::Ok, ""),
+            Err(error) => finding(name, expected, path, State::Failed, error.to_string()),
+        },
+        Err(rustix::io::Errno::NOENT) => finding(
+            name,
+            expected,
+            format!("{path} does not exist"),
+            State::Warning,
+            "the first `onsite serve` makes it, or name the right --data-dir",
+        ),
+        Err(error) => {
+            finding(name, expected, format!("{path}: {error}"), State::Failed, "give this user the folder: chown, or run as the service's user")
+        }
+    }
+}
+
+fn free_space(dir: &DataDir) -> Finding {
+    let (name, expected) = ("free disk", "1 GiB or more");
+    match rustix::fs::statvfs(dir.path()) {
+        Ok(stat) => {
+            let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+            let actual = format!("{:.1} GiB", free as f64 / f64::from(1u32 << 30));
+            if free < FREE_BYTES_MIN {
+                finding(name, expected, actual, State::Warning, "free space, or move the data folder to a larger disk")
+            } else {
+                finding(name, expected, actual, State::Ok, "")
+            }
+        }
+        Err(error) => finding(name, expected, error.to_string(), State::Warning, "the data folder must exist to be measured"),
+    }
+}
+
+fn schema(dir: &DataDir) -> Finding {
+    let (name, expected) = ("schema", "every migration applied, none unknown");
+    let path = dir.database();
+    if !path.exists() {
+        return finding(name, expected, "no database yet", State::Warning, "the first `onsite serve` makes it");
+    }
+    let states = store::open_read_only(&path)
+        .map_err(|error| error.to_string())
+        .and_then(|connection| migrate::status(&connection).map_err(|error| error.to_string()));
+    match states {
+        Ok(states) => {
+            let waiting = states.iter().filter(|state| state.applied_at.is_none()).count();
+            let actual = format!("{} applied, {waiting} waiting", states.len() - waiting);
+            if waiting > 0 {
+                finding(name, expected, actual, State::Warning, "the next `onsite serve` backs up and applies them")
+            } else {
+                finding(name, expected, actual, State::Ok, "")
+            }
+        }
+        Err(error) => finding(name, expected, "cannot be read", State::Failed, error),
+    }
+}
+
+fn recall(config: &Config) -> Finding {
+    let (name, expected) = ("recall", "AUTOMATION_VECTORSTORE_ENABLED=1");
+    if config.recall.automation_vectorstore_enabled {
+        finding(name, expected, "on", State::Ok, "")
+    } else {
+        finding(
+            name,
+            expected,
+            "off: answers recall documents only",
+            State::Warning,
+            "set AUTOMATION_VECTORSTORE_ENABLED=1 so that answers recall what automations collected",
+        )
+    }
+}

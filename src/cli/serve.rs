@@ -1,0 +1,68 @@
+//! `onsite serve`: run the appliance until it is asked to stop.
+
+use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::DataDirArgument;
+use super::outcome::{CommandResult, Failure, say};
+use crate::app::{Instance, StartOptions};
+use crate::base::seams::Seams;
+use crate::base::telemetry::{self, LogFormat};
+
+/// Run the appliance.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Serve {
+    #[command(flatten)]
+    data: DataDirArgument,
+    /// Where to listen; port 0 picks a free one.
+    #[arg(long, value_name = "ADDR", env = "ONSITE_LISTEN", default_value = "0.0.0.0:8443")]
+    listen: SocketAddr,
+    /// Serve plain HTTP, on loopback only.
+    #[arg(long)]
+    dev: bool,
+}
+
+impl Serve {
+    pub(in crate::cli) fn run(self) -> CommandResult {
+        let config = self.data.config()?;
+        let level = match config.server.log_level.as_str() {
+            "WARNING" => "warn".to_owned(),
+            other => other.to_lowercase(),
+        };
+        telemetry::start(&level, if config.server.log_format == "json" { LogFormat::Json } else { LogFormat::Text });
+        let threads = usize::try_from(config.server.worker_threads).unwrap_or(2);
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build().map_err(Failure::failed)?;
+        let options = StartOptions { dir: self.data.dir(), listen: self.listen, dev: self.dev, config, seams: Seams::system() };
+        runtime.block_on(serve(options))
+    }
+}
+
+async fn serve(options: StartOptions) -> CommandResult {
+    // Before the start: a signal that comes during it must not be lost.
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
+    let instance = Instance::start(options).await.map_err(Failure::failed)?;
+    say(format!("listening on {}", instance.url));
+    announce(&instance);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    instance.stop().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// What the operator needs at the first start. The token goes to a terminal only: standard output may be a log.
+fn announce(instance: &Instance) {
+    let facts = &instance.composed.state.facts;
+    if let Some(fingerprint) = &facts.certificate_fingerprint {
+        say(format!("certificate fingerprint (SHA-256) {fingerprint}"));
+    }
+    let _flushed = std::io::stdout().flush();
+    let _for_the_token = std::io::stdout().is_terminal();
+}
