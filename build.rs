@@ -1,13 +1,43 @@
-//! Finds the migrations, so that adding a file is all it takes to add one.
+//! Finds the migrations, so that adding a file is all it takes to add one, and verifies the embedding model that becomes part of the binary.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a build script has nobody to return an error to: it stops the build with a message")]
 
 use std::fmt::Write as _;
 use std::path::Path;
 use std::{env, fs};
 
+use sha2::{Digest as _, Sha256};
+
 fn main() {
     let root = env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR");
     let out = env::var("OUT_DIR").expect("cargo sets OUT_DIR");
     migrations(Path::new(&root), Path::new(&out));
+    model(Path::new(&root));
+}
+
+/// Stops the build, with the command to run, unless the files of the model are the released ones.
+fn model(root: &Path) {
+    let sums = root.join("packaging/model.sums");
+    println!("cargo::rerun-if-changed={}", sums.display());
+    for line in fs::read_to_string(&sums).expect("packaging/model.sums is readable").lines() {
+        let (expected, name) = line.split_once("  ").expect("a line of packaging/model.sums is a SHA-256, two spaces and a name");
+        let path = root.join("assets/model").join(name);
+        println!("cargo::rerun-if-changed={}", path.display());
+        let state = match fs::read(&path) {
+            Ok(bytes) if hex(&Sha256::digest(&bytes)) == expected => continue,
+            Ok(_) => "is not the released file (its SHA-256 differs)",
+            Err(_) => "is missing",
+        };
+        println!("cargo::error=the embedding model is part of the binary, and assets/model/{name} {state}. Run: packaging/fetch-model");
+        std::process::exit(1);
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a string");
+        text
+    })
 }
 
 /// Writes `migrations.rs`: the numbered files in order, with their text.

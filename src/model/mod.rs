@@ -1,5 +1,6 @@
 //! Pure data and rules. No I/O.
 
+pub mod chunker;
 pub mod crawl;
 pub mod ids;
 pub mod invalid;

@@ -1,0 +1,83 @@
+//! Turning text into vectors, and text into a model's tokens.
+//!
+//! [`Embedder`] is what the rest of Onsite sees. [`BuiltInEmbedder`] is the model that is part of the binary; a remote one implements
+//! the same trait.
+
+mod asset;
+mod builtin;
+mod queue;
+mod session;
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use crate::model::chunker::TokenSpans;
+
+pub use builtin::{BuiltInEmbedder, EmbedSettings};
+
+/// The model behind an embedder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmbeddingModel {
+    /// Recorded with each chunk: another name means other vectors.
+    pub name: &'static str,
+    /// Numbers in a vector.
+    pub dimension: usize,
+    /// Tokens of text that one vector sees (the model's own markers not counted); what is beyond is not seen.
+    pub tokens_max: usize,
+    /// Its licence, as an SPDX expression.
+    pub licence: &'static str,
+}
+
+/// A text's vector.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Embedding {
+    /// Unit length: the dot product of two is their cosine.
+    pub vector: Vec<f32>,
+    /// Tokens the model read, its markers not counted.
+    pub tokens: u32,
+}
+
+/// What the vectors are for: decides who goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EmbedKind {
+    /// Somebody waits for an answer.
+    Query,
+    /// Ingest in the background.
+    Bulk,
+}
+
+/// Why there is no vector.
+#[derive(Debug, thiserror::Error)]
+pub enum EmbedError {
+    /// The model cannot be made ready.
+    #[error("the embedding model cannot be loaded: {0}")]
+    Load(String),
+    /// The model failed on this input.
+    #[error("the embedding model failed: {0}")]
+    Failed(String),
+    /// The app is stopping.
+    #[error("the embedding model is stopping")]
+    Stopping,
+}
+
+/// Makes vectors. Dropping a returned future gives the work up.
+pub trait Embedder: Send + Sync + 'static {
+    /// The model behind it.
+    fn model(&self) -> &EmbeddingModel;
+
+    /// One vector per text, in the texts' order.
+    fn embed(&self, texts: Vec<String>, kind: EmbedKind) -> BoxFuture<'static, Result<Vec<Embedding>, EmbedError>>;
+
+    /// The model's tokenizer, for cutting text to its size. Blocks while it loads (tens of milliseconds); let it go when done, it takes memory.
+    ///
+    /// # Errors
+    /// [`EmbedError::Load`].
+    fn tokenizer(&self) -> Result<Arc<dyn TokenSpans>, EmbedError>;
+}
+
+/// The cosine of two unit vectors.
+#[must_use]
+pub fn cosine(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(x, y)| x * y).sum()
+}

@@ -1,0 +1,136 @@
+//! The loaded model: tokens in, unit vectors out.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use rten::{Model, NodeId, RunOptions, ThreadPool};
+use rten_tensor::prelude::*;
+use rten_tensor::{NdTensor, Tensor};
+use tokenizers::Tokenizer;
+
+use super::{EmbedError, Embedding, asset};
+use crate::model::chunker::TokenSpans;
+
+/// Numbers in a vector of the built-in model.
+pub(super) const DIMENSION: usize = 384;
+/// Its position table has 512 places, two of which are its own markers.
+pub(super) const TOKENS_MAX: usize = 510;
+
+/// The tokenizer, cut to no length and padded to none.
+pub(super) struct Words(Tokenizer);
+
+impl Words {
+    pub(super) fn load() -> Result<Self, EmbedError> {
+        let mut tokenizer = Tokenizer::from_bytes(asset::TOKENIZER).map_err(|error| EmbedError::Load(error.to_string()))?;
+        tokenizer.with_padding(None).with_truncation(None).map_err(|error| EmbedError::Load(error.to_string()))?;
+        Ok(Self(tokenizer))
+    }
+
+    /// The model's input for a text: marker, at most [`TOKENS_MAX`] tokens, marker.
+    fn ids(&self, text: &str) -> Result<Vec<i32>, EmbedError> {
+        let encoding = self.0.encode_fast(text, true).map_err(|error| EmbedError::Failed(error.to_string()))?;
+        let mut ids: Vec<i32> = encoding.get_ids().iter().map(|&id| i32::try_from(id).unwrap_or(0)).collect();
+        if ids.len() > TOKENS_MAX + 2 {
+            let end = ids.last().copied().unwrap_or(0);
+            ids.truncate(TOKENS_MAX + 1);
+            ids.push(end);
+        }
+        Ok(ids)
+    }
+}
+
+impl TokenSpans for Words {
+    fn token_spans(&self, text: &str) -> Vec<Range<usize>> {
+        match self.0.encode(text, false) {
+            Ok(encoding) => encoding.get_offsets().iter().map(|&(start, end)| start..end).collect(),
+            Err(error) => {
+                // It has an answer for every text; were it not so, bytes are the finest tokens there are and no text would be lost.
+                tracing::warn!(%error, "the tokenizer refused a text");
+                (0..text.len()).map(|at| at..at + 1).collect()
+            }
+        }
+    }
+}
+
+/// The model's graph. Giving it up gives its memory back.
+pub(super) struct Graph {
+    model: Option<Model>,
+    ids: NodeId,
+    mask: NodeId,
+    types: Option<NodeId>,
+    hidden: NodeId,
+}
+
+impl Graph {
+    pub(super) fn load() -> Result<Self, EmbedError> {
+        let failed = |error: &dyn std::fmt::Display| EmbedError::Load(error.to_string());
+        let model = Model::load_static_slice(asset::MODEL).map_err(|error| failed(&error))?;
+        let node = |name: &str| model.node_id(name).map_err(|error| failed(&error));
+        let (ids, mask, types, hidden) = (node("input_ids")?, node("attention_mask")?, node("token_type_ids").ok(), node("last_hidden_state")?);
+        Ok(Self { model: Some(model), ids, mask, types, hidden })
+    }
+}
+
+impl Drop for Graph {
+    fn drop(&mut self) {
+        drop(self.model.take());
+        asset::release_memory();
+    }
+}
+
+/// One worker's hold on the model, with the threads it computes on.
+pub(super) struct Session {
+    graph: Arc<Graph>,
+    words: Arc<Words>,
+    pool: Arc<ThreadPool>,
+}
+
+impl Session {
+    pub(super) fn new(graph: Arc<Graph>, words: Arc<Words>, threads: usize) -> Self {
+        Self { graph, words, pool: Arc::new(ThreadPool::with_num_threads(threads.max(1))) }
+    }
+
+    /// Embeds the texts in one pass: mean of the tokens' vectors, scaled to unit length.
+    pub(super) fn embed(&self, texts: &[String]) -> Result<Vec<Embedding>, EmbedError> {
+        let failed = |error: &dyn std::fmt::Display| EmbedError::Failed(error.to_string());
+        let rows: Vec<Vec<i32>> = texts.iter().map(|text| self.words.ids(text)).collect::<Result<_, _>>()?;
+        let width = rows.iter().map(Vec::len).max().unwrap_or(0);
+        let shape = [rows.len(), width];
+        let mut ids = Vec::with_capacity(rows.len() * width);
+        let mut mask = Vec::with_capacity(rows.len() * width);
+        for row in &rows {
+            ids.extend_from_slice(row);
+            ids.resize(ids.len() + width - row.len(), 0);
+            mask.resize(mask.len() + row.len(), 1i32);
+            mask.resize(mask.len() + width - row.len(), 0);
+        }
+        let graph = &*self.graph;
+        let model = graph.model.as_ref().ok_or(EmbedError::Stopping)?;
+        let mut inputs = vec![(graph.ids, Tensor::from_data(&shape, ids).into()), (graph.mask, Tensor::from_data(&shape, mask).into())];
+        if let Some(types) = graph.types {
+            inputs.push((types, Tensor::<i32>::zeros(&shape).into()));
+        }
+        let options = RunOptions::default().with_thread_pool(Some(Arc::clone(&self.pool)));
+        let [output] = model.run_n(inputs, [graph.hidden], Some(options)).map_err(|error| failed(&error))?;
+        let hidden: NdTensor<f32, 3> = output.try_into().map_err(|error: rten::TryFromValueError| failed(&error))?;
+        if hidden.shape() != [rows.len(), width, DIMENSION] {
+            return Err(EmbedError::Failed(format!("the model answered with a tensor of shape {:?}", hidden.shape())));
+        }
+        let data = hidden.to_contiguous();
+        let values = data.data();
+        Ok(rows.iter().enumerate().map(|(index, row)| pool_mean(&values[index * width * DIMENSION..][..row.len() * DIMENSION], row.len())).collect())
+    }
+}
+
+/// Mean over a text's tokens (markers included, as the model was trained), scaled to unit length.
+fn pool_mean(values: &[f32], tokens: usize) -> Embedding {
+    let mut vector = vec![0f32; DIMENSION];
+    for token in values.chunks_exact(DIMENSION) {
+        for (sum, value) in vector.iter_mut().zip(token) {
+            *sum += value;
+        }
+    }
+    let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);
+    vector.iter_mut().for_each(|x| *x /= length);
+    Embedding { vector, tokens: u32::try_from(tokens.saturating_sub(2)).unwrap_or(u32::MAX) }
+}
