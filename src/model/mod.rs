@@ -6,6 +6,7 @@ pub mod ids;
 pub mod invalid;
 pub mod ledger;
 pub mod rates;
+pub mod report;
 pub mod run;
 pub mod schedule;
 pub mod widget;

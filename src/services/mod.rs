@@ -1,5 +1,6 @@
 //! What features share. Each service may import only those listed before it:
 //! egress, mail, audit, auth, companies, licensing, plans, ledger, collect, embed, gateway, recall, miners, backup.
 
+pub mod collect;
 pub mod embed;
 pub mod ledger;
