@@ -2,6 +2,7 @@
 
 pub mod chunker;
 pub mod crawl;
+pub mod egress;
 pub mod ids;
 pub mod invalid;
 pub mod ledger;

@@ -2,5 +2,6 @@
 //! egress, mail, audit, auth, companies, licensing, plans, ledger, collect, embed, gateway, recall, miners, backup.
 
 pub mod collect;
+pub mod egress;
 pub mod embed;
 pub mod ledger;

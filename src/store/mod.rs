@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod columns;
+pub mod egress;
 mod engine;
 mod error;
 pub mod events;
