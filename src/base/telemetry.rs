@@ -21,7 +21,9 @@ pub fn start(level: &str, format: LogFormat) {
     let filter = EnvFilter::try_new(format!("warn,onsite={level}")).unwrap_or_else(|_| EnvFilter::new("warn,onsite=info"));
     let registry = tracing_subscriber::registry().with(filter);
     let _already_started = match format {
-        LogFormat::Text => registry.with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).with_target(false)).try_init(),
+        LogFormat::Text => registry
+            .with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).with_target(false))
+            .try_init(),
         LogFormat::Json => registry.with(tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr)).try_init(),
     };
 }

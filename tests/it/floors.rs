@@ -3,9 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const SERVICES: [&str; 14] = [
-    "egress", "mail", "audit", "auth", "companies", "licensing", "plans", "ledger", "collect", "embed", "gateway", "recall", "miners", "backup",
-];
+const SERVICES: [&str; 14] =
+    ["egress", "mail", "audit", "auth", "companies", "licensing", "plans", "ledger", "collect", "embed", "gateway", "recall", "miners", "backup"];
 
 fn floor(room: &str) -> Option<u8> {
     Some(match room {

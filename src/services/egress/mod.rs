@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use rustls::ClientConfig;
-use rustls_pki_types::CertificateDer;
+use rustls::pki_types::CertificateDer;
 use url::Url;
 
 use crate::base::seams::Seams;
