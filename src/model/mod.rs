@@ -8,6 +8,8 @@ pub mod invalid;
 pub mod ledger;
 pub mod rates;
 pub mod report;
+pub mod report_history;
 pub mod run;
+pub mod run_event;
 pub mod schedule;
 pub mod widget;

@@ -255,6 +255,31 @@ pub struct RunPage {
     pub fetched_at: Timestamp,
 }
 
+/// What is known of a page from an earlier visit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownPage {
+    /// SHA-256 of its canonical text.
+    pub content_hash: String,
+    /// For a conditional request.
+    pub etag: Option<String>,
+    /// For a conditional request.
+    pub last_modified: Option<String>,
+    /// Its fate in this same run, when an earlier attempt of it got that far.
+    pub this_run: Option<PageFate>,
+}
+
+impl KnownPage {
+    /// The fate of a page that could be had, by its text alone.
+    #[must_use]
+    pub fn fate(known: Option<&Self>, content_hash: &str) -> PageFate {
+        match known {
+            None => PageFate::New,
+            Some(known) if known.content_hash == content_hash => known.this_run.unwrap_or(PageFate::Unchanged),
+            Some(_) => PageFate::Changed,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,6 +9,11 @@ pub mod events;
 pub mod ledger;
 pub mod migrate;
 mod readers;
+pub mod reports;
+pub mod run_ingests;
+pub mod run_pages;
+pub mod runs;
+pub mod widgets;
 mod writer;
 
 use std::path::Path;

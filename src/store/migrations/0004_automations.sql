@@ -29,6 +29,7 @@ CREATE TABLE widget_runs (
   ingest          TEXT    NOT NULL DEFAULT 'none' CHECK (ingest IN ('none', 'pending', 'running', 'done', 'failed', 'off')),
   trigger         TEXT    NOT NULL CHECK (trigger IN ('manual', 'schedule')),
   attempt         INTEGER NOT NULL DEFAULT 0,
+  ingest_attempt  INTEGER NOT NULL DEFAULT 0,
   cancel_asked    INTEGER NOT NULL DEFAULT 0,
   requested_by    TEXT    NOT NULL REFERENCES users (id),
   pages_planned   INTEGER NOT NULL DEFAULT 0,
@@ -37,7 +38,7 @@ CREATE TABLE widget_runs (
   findings        INTEGER NOT NULL DEFAULT 0,
   metrics         INTEGER NOT NULL DEFAULT 0,
   report_id       TEXT,
-  error_json      TEXT,
+  error_json      TEXT,                  -- why it failed, or why its ingest did
   queued_at       INTEGER NOT NULL,
   started_at      INTEGER,
   finished_at     INTEGER

@@ -1,0 +1,143 @@
+//! The background ingest of runs' reports: durable, because it is a column of the run.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::runs::{one, tell};
+use super::{Store, StoreError};
+use crate::base::clock::Timestamp;
+use crate::model::ids::{RunId, WidgetId};
+use crate::model::run::{ATTEMPTS_MAX, IngestState, Run, RunError};
+use crate::model::run_event::RunEvent;
+
+/// How an ingest stands after a step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IngestStep {
+    /// Where it stands.
+    pub state: IngestState,
+    /// Chunks that can be recalled.
+    pub chunks: u32,
+    /// Chunks embedded so far.
+    pub done: u32,
+    /// Chunks there are.
+    pub total: u32,
+    /// Why it failed.
+    pub error: Option<RunError>,
+}
+
+impl Store {
+    /// Takes up the ingest that has waited longest. `None` when none waits.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn claim_next_ingest(&self, now: Timestamp) -> Result<Option<Run>, StoreError> {
+        self.write("claim ingest", move |tx| {
+            let claimed: Option<RunId> = tx
+                .prepare_cached(
+                    "UPDATE widget_runs SET ingest = 'running', ingest_attempt = ingest_attempt + 1 WHERE id =
+                       (SELECT id FROM widget_runs WHERE ingest IN ('pending', 'running') AND ingest = 'pending' ORDER BY finished_at, id LIMIT 1)
+                     RETURNING id",
+                )?
+                .query_row([], |row| row.get(0))
+                .optional()?;
+            let Some(id) = claimed else { return Ok(None) };
+            tell(tx, &id, &[RunEvent::Ingest { state: IngestState::Running, chunks: 0, done: 0, total: 0, error: None }], now)?;
+            Ok(Some(one(tx, &id)?))
+        })
+        .await
+    }
+
+    /// Keeps how a running ingest stands; an ended one ends the run's stream of events.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn step_ingest(&self, id: RunId, step: IngestStep, now: Timestamp) -> Result<(), StoreError> {
+        self.write("step ingest", move |tx| keep(tx, &id, step, now)).await
+    }
+
+    /// Runs of a widget that have a report, the latest first: those beyond the first few lose their chunks.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn reported_runs(&self, widget: WidgetId, limit: u32) -> Result<Vec<RunId>, StoreError> {
+        self.read("reported runs", move |conn| {
+            let mut statement = conn.prepare_cached(
+                "SELECT id FROM widget_runs WHERE widget_id = ?1 AND state = 'succeeded' ORDER BY queued_at DESC, id DESC LIMIT ?2",
+            )?;
+            Ok(statement.query_map((&widget, limit), |row| row.get(0))?.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Removes the events of runs that ended before `before`. Returns how many runs' events went.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn prune_run_events(&self, before: Timestamp, limit: u32) -> Result<usize, StoreError> {
+        self.write("prune run events", move |tx| {
+            // Every stream has a first event: one look-up a run, and no scan of all events.
+            let old: Vec<RunId> = tx
+                .prepare_cached(
+                    "SELECT r.id FROM widget_runs r JOIN run_events e ON e.stream_id = r.id AND e.seq = 1
+                     WHERE r.finished_at < ?1 AND r.ingest NOT IN ('pending', 'running') LIMIT ?2",
+                )?
+                .query_map((before, limit), |row| row.get(0))?
+                .collect::<Result<_, _>>()?;
+            for run in &old {
+                tx.prepare_cached("DELETE FROM run_events WHERE stream_id = ?1")?.execute([run])?;
+            }
+            Ok(old.len())
+        })
+        .await
+    }
+}
+
+/// Ingests that a dead process left half done start over, unless they have killed it too often.
+pub(in crate::store) fn recover(tx: &Connection, now: Timestamp) -> Result<Vec<RunId>, StoreError> {
+    let given_up: Vec<RunId> = tx
+        .prepare("SELECT id FROM widget_runs WHERE ingest = 'running' AND ingest_attempt >= ?1")?
+        .query_map([ATTEMPTS_MAX], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for run in given_up {
+        let error = RunError::new(
+            "ingest_interrupted_too_often",
+            format!("the process ended under this ingest {ATTEMPTS_MAX} times"),
+            "The report stands. Look into the appliance's log for what ended it, then run the widget again.",
+        );
+        keep(tx, &run, IngestStep { state: IngestState::Failed, chunks: 0, done: 0, total: 0, error: Some(error) }, now)?;
+    }
+    let mut statement = tx.prepare("UPDATE widget_runs SET ingest = 'pending' WHERE ingest = 'running' RETURNING id")?;
+    Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
+fn keep(tx: &Connection, id: &RunId, step: IngestStep, now: Timestamp) -> Result<(), StoreError> {
+    let error_json = step.error.as_ref().map(serde_json::to_string).transpose()?;
+    tx.prepare_cached("UPDATE widget_runs SET ingest = ?2, chunks = ?3, error_json = coalesce(?4, error_json) WHERE id = ?1")?.execute((
+        id,
+        step.state,
+        step.chunks,
+        error_json,
+    ))?;
+    let ended = matches!(step.state, IngestState::Done | IngestState::Failed | IngestState::Off);
+    let mut events = vec![RunEvent::Ingest { state: step.state, chunks: step.chunks, done: step.done, total: step.total, error: step.error }];
+    if ended {
+        let report_id = one(tx, id)?.report_id;
+        events.push(RunEvent::Done { report_id, ingest: step.state, chunks: step.chunks });
+    }
+    tell(tx, id, &events, now)
+}
+
+/// The runs whose ingest waits: for tests and the doctor.
+impl Store {
+    /// Runs whose ingest waits or works, the longest-waiting first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn runs_to_ingest(&self, limit: u32) -> Result<Vec<RunId>, StoreError> {
+        self.read("runs to ingest", move |conn| {
+            let mut statement =
+                conn.prepare_cached("SELECT id FROM widget_runs WHERE ingest IN ('pending', 'running') ORDER BY finished_at, id LIMIT ?1")?;
+            Ok(statement.query_map([limit], |row| row.get(0))?.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+}

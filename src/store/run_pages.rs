@@ -1,0 +1,192 @@
+//! The fate of each page of a run, and what the next conditional request needs.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::runs::tell;
+use super::{Store, StoreError};
+use crate::model::ids::{CompanyId, RunId, WidgetId};
+use crate::model::run::{KnownPage, PageFate, Run, RunPage};
+use crate::model::run_event::RunEvent;
+
+impl Store {
+    /// Keeps the fate of a page and tells the run's followers. A page that an earlier attempt of the run met is replaced.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn record_page(&self, run: &Run, page: RunPage, budget: u32) -> Result<(), StoreError> {
+        let (id, company, widget) = (run.id.clone(), run.company_id.clone(), run.widget_id.clone());
+        self.write("record page", move |tx| {
+            let known: Option<(i64, PageFate)> = tx
+                .prepare_cached("SELECT position, fate FROM run_pages WHERE widget_id = ?1 AND url = ?2 AND run_id = ?3")?
+                .query_row((&widget, &page.url, &id), |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?;
+            let was_collected = known.is_some_and(|(_, fate)| fate.is_collected());
+            let position = match known {
+                Some((position, _)) => position,
+                None => next_position(tx, &id)?,
+            };
+            tx.prepare_cached(
+                "INSERT INTO run_pages (run_id, position, company_id, widget_id, url, fate, reason, status, bytes, content_hash, etag, last_modified,
+                   fetched_at) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)
+                 ON CONFLICT (run_id, position) DO UPDATE SET fate = ?6, reason = ?7, status = ?8, bytes = ?9, content_hash = ?10, etag = ?11,
+                   last_modified = ?12, fetched_at = ?13",
+            )?
+            .execute(rusqlite::params![
+                id,
+                position,
+                company,
+                widget,
+                page.url,
+                page.fate,
+                page.reason,
+                page.status,
+                i64::try_from(page.bytes).unwrap_or(i64::MAX),
+                page.content_hash,
+                page.etag,
+                page.last_modified,
+                page.fetched_at,
+            ])?;
+            let change = i64::from(page.fate.is_collected()) - i64::from(was_collected);
+            let n: u32 = tx
+                .prepare_cached("UPDATE widget_runs SET pages_collected = pages_collected + ?2 WHERE id = ?1 RETURNING pages_collected")?
+                .query_row((&id, change), |row| row.get(0))?;
+            tell(tx, &id, &[RunEvent::Page { url: page.url, fate: page.fate, reason: page.reason, n, budget }], page.fetched_at)
+        })
+        .await
+    }
+
+    /// The pages of a run in the order they were met.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn run_pages(&self, company: CompanyId, run: RunId) -> Result<Vec<RunPage>, StoreError> {
+        self.read("list run pages", move |conn| {
+            let mut statement = conn.prepare_cached(
+                "SELECT url, fate, reason, status, bytes, content_hash, etag, last_modified, fetched_at FROM run_pages
+                 WHERE run_id = ?1 AND company_id = ?2 ORDER BY position",
+            )?;
+            let mut rows = statement.query((&run, &company))?;
+            let mut pages = Vec::new();
+            while let Some(row) = rows.next()? {
+                pages.push(RunPage {
+                    url: row.get(0)?,
+                    fate: row.get(1)?,
+                    reason: row.get(2)?,
+                    status: row.get(3)?,
+                    bytes: u64::try_from(row.get::<_, i64>(4)?).unwrap_or(0),
+                    content_hash: row.get(5)?,
+                    etag: row.get(6)?,
+                    last_modified: row.get(7)?,
+                    fetched_at: row.get(8)?,
+                });
+            }
+            Ok(pages)
+        })
+        .await
+    }
+
+    /// What earlier visits know of the pages of a widget, by address: those of this run's earlier attempts, else of its last `runs` runs with a report.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn known_pages(&self, widget: WidgetId, this_run: RunId, runs: u32) -> Result<HashMap<String, KnownPage>, StoreError> {
+        self.read("known pages", move |conn| {
+            // Older visits first, so that a later one replaces them; this run's own come last.
+            let mut statement = conn.prepare_cached(
+                "WITH visits AS (
+                   SELECT id, queued_at, 0 AS own FROM
+                     (SELECT id, queued_at FROM widget_runs WHERE widget_id = ?1 AND state = 'succeeded' ORDER BY queued_at DESC, id DESC LIMIT ?3) AS r
+                   UNION ALL SELECT id, queued_at, 1 FROM widget_runs WHERE id = ?2)
+                 SELECT p.url, p.content_hash, p.etag, p.last_modified, p.fate, v.own FROM visits v JOIN run_pages p ON p.run_id = v.id
+                 WHERE p.content_hash IS NOT NULL AND p.fate IN ('new', 'changed', 'unchanged') ORDER BY v.own, v.queued_at, v.id, p.position",
+            )?;
+            let mut rows = statement.query((&widget, &this_run, runs))?;
+            let mut known = HashMap::new();
+            while let Some(row) = rows.next()? {
+                let fate: PageFate = row.get(4)?;
+                let page = KnownPage {
+                    content_hash: row.get(1)?,
+                    etag: row.get(2)?,
+                    last_modified: row.get(3)?,
+                    this_run: row.get::<_, bool>(5)?.then_some(fate),
+                };
+                known.insert(row.get(0)?, page);
+            }
+            Ok(known)
+        })
+        .await
+    }
+}
+
+fn next_position(tx: &Connection, run: &RunId) -> Result<i64, StoreError> {
+    Ok(tx.prepare_cached("SELECT coalesce(max(position), 0) + 1 FROM run_pages WHERE run_id = ?1")?.query_row([run], |row| row.get(0))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::runs::testing::{company, new_run, widget};
+    use super::*;
+    use crate::base::clock::Timestamp;
+    use crate::model::run::RunState;
+    use crate::store::runs::QueueOutcome;
+    use crate::store::testing;
+
+    fn page(url: &str, fate: PageFate, hash: &str) -> RunPage {
+        RunPage {
+            url: url.into(),
+            fate,
+            reason: None,
+            status: Some(200),
+            bytes: 10,
+            content_hash: Some(hash.into()),
+            etag: Some(format!("\"{hash}\"")),
+            last_modified: None,
+            fetched_at: Timestamp::from_millis(1),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_page_met_again_by_a_second_attempt_counts_once() {
+        let (store, _folder) = testing::store();
+        let widget = widget(&company(&store, 1).await);
+        store.insert_widget(widget.clone(), None).await.unwrap();
+        let QueueOutcome::Queued(run) = store.queue_run(new_run(&widget)).await.unwrap() else { panic!("not queued") };
+        store.record_page(&run, page("http://a/1", PageFate::New, "h1"), 5).await.unwrap();
+        store.record_page(&run, page("http://a/2", PageFate::Failed, "h2"), 5).await.unwrap();
+        store.record_page(&run, page("http://a/1", PageFate::New, "h1"), 5).await.unwrap();
+        store.record_page(&run, page("http://a/2", PageFate::New, "h2"), 5).await.unwrap();
+        let pages = store.run_pages(widget.company_id.clone(), run.id.clone()).await.unwrap();
+        assert_eq!(pages, [page("http://a/1", PageFate::New, "h1"), page("http://a/2", PageFate::New, "h2")]);
+        let run = store.run(widget.company_id.clone(), run.id).await.unwrap().unwrap();
+        assert_eq!(run.pages_collected, 2);
+        let events = store.events_after(run.id.to_string(), 0, 100).await.unwrap();
+        assert_eq!(events.last().unwrap().data, serde_json::json!({"url": "http://a/2", "fate": "new", "reason": null, "n": 2, "budget": 5}));
+    }
+
+    #[tokio::test]
+    async fn the_last_runs_pages_are_known_and_this_runs_own_win() {
+        let (store, _folder) = testing::store();
+        let widget = widget(&company(&store, 1).await);
+        store.insert_widget(widget.clone(), None).await.unwrap();
+        let now = widget.created_at;
+        store.queue_run(new_run(&widget)).await.unwrap();
+        let first = store.claim_next_run(now).await.unwrap().unwrap();
+        store.record_page(&first, page("http://a/1", PageFate::New, "old"), 5).await.unwrap();
+        store.record_page(&first, page("http://a/2", PageFate::New, "same"), 5).await.unwrap();
+        let finish = |tx: &Connection| Ok(tx.execute("UPDATE widget_runs SET state = 'succeeded'", [])?);
+        store.write("finish", finish).await.unwrap();
+        store.queue_run(new_run(&widget)).await.unwrap();
+        let second = store.claim_next_run(now).await.unwrap().unwrap();
+        assert_eq!(second.state, RunState::Collecting);
+        store.record_page(&second, page("http://a/1", PageFate::Changed, "new"), 5).await.unwrap();
+
+        let known = store.known_pages(widget.id.clone(), second.id, 2).await.unwrap();
+        assert_eq!(known.len(), 2);
+        assert_eq!(KnownPage::fate(known.get("http://a/1"), "new"), PageFate::Changed, "met by this run's earlier attempt: still changed");
+        assert_eq!(KnownPage::fate(known.get("http://a/2"), "same"), PageFate::Unchanged);
+        assert_eq!(KnownPage::fate(known.get("http://a/2"), "other"), PageFate::Changed);
+        assert_eq!(KnownPage::fate(known.get("http://a/3"), "x"), PageFate::New);
+    }
+}

@@ -1,0 +1,545 @@
+//! Runs of widgets. Every change of state is one transaction with the events that tell of it.
+
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::events::{NewEvent, append_in};
+use super::{Store, StoreError};
+use crate::base::clock::Timestamp;
+use crate::model::ids::{CompanyId, RunId, UserId, WidgetId};
+use crate::model::run::{ATTEMPTS_MAX, IngestState, PageFate, Run, RunError, RunState, Transition, Trigger};
+use crate::model::run_event::RunEvent;
+
+crate::text_column!(RunState, IngestState, Trigger, PageFate);
+
+const COLUMNS: &str = "id, company_id, widget_id, state, ingest, trigger, attempt, cancel_asked, requested_by, pages_planned, pages_collected, \
+                       chunks, findings, metrics, report_id, error_json, queued_at, started_at, finished_at";
+
+/// A run to queue.
+#[derive(Clone, Debug)]
+pub struct NewRun {
+    /// Its id.
+    pub id: RunId,
+    /// Whose.
+    pub company_id: CompanyId,
+    /// Which widget's.
+    pub widget_id: WidgetId,
+    /// Why.
+    pub trigger: Trigger,
+    /// Who pays.
+    pub requested_by: UserId,
+    /// Now.
+    pub now: Timestamp,
+    /// When the widget is due next, when that changes: set whether or not the run is queued, so that a widget that cannot run does not spin.
+    pub next_run_at: Option<Option<Timestamp>>,
+}
+
+/// What became of the wish to run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum QueueOutcome {
+    /// It waits for a place.
+    Queued(Box<Run>),
+    /// The widget has an active run: this one.
+    AlreadyRunning(RunId),
+    /// There is no such widget.
+    NoSuchWidget,
+}
+
+/// What became of the wish to stop a run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CancelOutcome {
+    /// It was waiting and is cancelled.
+    Cancelled,
+    /// Its worker has been asked.
+    Asked,
+    /// It was over.
+    AlreadyOver(RunState),
+    /// There is no such run.
+    NoSuchRun,
+}
+
+/// What a start found to mend.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Recovered {
+    /// Runs that were put back into the queue.
+    pub requeued: Vec<RunId>,
+    /// Runs that were given up or whose cancellation was completed.
+    pub ended: Vec<RunId>,
+    /// Runs whose ingest starts over.
+    pub ingests: Vec<RunId>,
+}
+
+/// How much is going on, in the whole appliance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RunCounts {
+    /// Runs that wait.
+    pub queued: u32,
+    /// Runs that work.
+    pub working: u32,
+    /// Ingests that wait or work.
+    pub ingesting: u32,
+}
+
+impl Store {
+    /// Queues a run, unless the widget has an active one.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn queue_run(&self, new: NewRun) -> Result<QueueOutcome, StoreError> {
+        self.write("queue run", move |tx| {
+            let exists = tx
+                .prepare_cached("SELECT 1 FROM widgets WHERE company_id = ?1 AND id = ?2 AND deleted_at IS NULL")?
+                .exists((&new.company_id, &new.widget_id))?;
+            if !exists {
+                return Ok(QueueOutcome::NoSuchWidget);
+            }
+            if let Some(next) = new.next_run_at {
+                tx.execute("UPDATE widgets SET next_run_at = ?2 WHERE id = ?1", (&new.widget_id, next))?;
+            }
+            if let Some(active) = active_run(tx, &new.widget_id)? {
+                return Ok(QueueOutcome::AlreadyRunning(active));
+            }
+            tx.execute(
+                "INSERT INTO widget_runs (id, company_id, widget_id, state, trigger, requested_by, queued_at) VALUES (?1, ?2, ?3, 'queued', ?4, ?5, ?6)",
+                (&new.id, &new.company_id, &new.widget_id, new.trigger, &new.requested_by, new.now),
+            )?;
+            tell(tx, &new.id, &[RunEvent::State(RunState::Queued)], new.now)?;
+            Ok(QueueOutcome::Queued(Box::new(one(tx, &new.id)?)))
+        })
+        .await
+    }
+
+    /// Takes up the run that has waited longest. `None` when none waits.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn claim_next_run(&self, now: Timestamp) -> Result<Option<Run>, StoreError> {
+        self.write("claim run", move |tx| {
+            let claimed: Option<RunId> = tx
+                .prepare_cached(
+                    "UPDATE widget_runs SET state = 'collecting', attempt = attempt + 1, started_at = coalesce(started_at, ?1)
+                     WHERE id = (SELECT id FROM widget_runs WHERE state = 'queued' ORDER BY queued_at, id LIMIT 1) RETURNING id",
+                )?
+                .query_row([now], |row| row.get(0))
+                .optional()?;
+            let Some(id) = claimed else { return Ok(None) };
+            tell(tx, &id, &[RunEvent::State(RunState::Collecting)], now)?;
+            Ok(Some(one(tx, &id)?))
+        })
+        .await
+    }
+
+    /// Moves a working run on. False when it is no longer in the state that the transition leaves.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn advance_run(&self, id: RunId, transition: Transition, mut events: Vec<RunEvent>, now: Timestamp) -> Result<bool, StoreError> {
+        self.write("advance run", move |tx| {
+            if !enter(tx, &id, transition)? {
+                return Ok(false);
+            }
+            events.push(RunEvent::State(transition.to()));
+            tell(tx, &id, &events, now)?;
+            Ok(true)
+        })
+        .await
+    }
+
+    /// Sets a run's page budget.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn plan_run_pages(&self, id: RunId, pages: u32) -> Result<(), StoreError> {
+        self.write("plan run pages", move |tx| {
+            tx.execute("UPDATE widget_runs SET pages_planned = ?2 WHERE id = ?1", (&id, pages))?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Ends a run without a report: failed when there is an error, else cancelled. False when it had ended already.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn end_run(&self, id: RunId, error: Option<RunError>, now: Timestamp) -> Result<bool, StoreError> {
+        self.write("end run", move |tx| end(tx, &id, error, now)).await
+    }
+
+    /// Asks a run to stop: one that waits is cancelled at once, a working one is marked for its worker.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn ask_run_cancel(&self, company: CompanyId, id: RunId, now: Timestamp) -> Result<CancelOutcome, StoreError> {
+        self.write("cancel run", move |tx| {
+            let state: Option<RunState> =
+                tx.query_row("SELECT state FROM widget_runs WHERE company_id = ?1 AND id = ?2", (&company, &id), |row| row.get(0)).optional()?;
+            match state {
+                None => Ok(CancelOutcome::NoSuchRun),
+                Some(RunState::Queued) => end(tx, &id, None, now).map(|_| CancelOutcome::Cancelled),
+                Some(state) if state.is_active() => {
+                    tx.execute("UPDATE widget_runs SET cancel_asked = 1 WHERE id = ?1", [&id])?;
+                    Ok(CancelOutcome::Asked)
+                }
+                Some(over) => Ok(CancelOutcome::AlreadyOver(over)),
+            }
+        })
+        .await
+    }
+
+    /// Mends what a dead process left: working runs go back into the queue or, after [`ATTEMPTS_MAX`] attempts, fail; ingests start over.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn recover_runs(&self, now: Timestamp) -> Result<Recovered, StoreError> {
+        self.write("recover runs", move |tx| {
+            let mut recovered = Recovered::default();
+            for run in working(tx)? {
+                if run.cancel_asked {
+                    end(tx, &run.id, None, now)?;
+                    recovered.ended.push(run.id);
+                } else if run.attempt >= ATTEMPTS_MAX {
+                    end(tx, &run.id, Some(interrupted()), now)?;
+                    recovered.ended.push(run.id);
+                } else if let Some(back) = run.state.to(RunState::Queued) {
+                    enter(tx, &run.id, back)?;
+                    tell(tx, &run.id, &[RunEvent::State(RunState::Queued)], now)?;
+                    recovered.requeued.push(run.id);
+                }
+            }
+            recovered.ingests = super::run_ingests::recover(tx, now)?;
+            Ok(recovered)
+        })
+        .await
+    }
+
+    /// Puts a working run back into the queue because the app stops in good order: that does not count as an attempt.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn put_back_run(&self, id: RunId, now: Timestamp) -> Result<bool, StoreError> {
+        self.write("put back run", move |tx| {
+            let Some(back) = one(tx, &id)?.state.to(RunState::Queued) else { return Ok(false) };
+            enter(tx, &id, back)?;
+            tx.execute("UPDATE widget_runs SET attempt = attempt - 1 WHERE id = ?1", [&id])?;
+            tell(tx, &id, &[RunEvent::State(RunState::Queued)], now)?;
+            Ok(true)
+        })
+        .await
+    }
+
+    /// One run of a company.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn run(&self, company: CompanyId, id: RunId) -> Result<Option<Run>, StoreError> {
+        self.read("read run", move |conn| {
+            let mut statement = conn.prepare_cached(&format!("SELECT {COLUMNS} FROM widget_runs WHERE company_id = ?1 AND id = ?2"))?;
+            let mut rows = statement.query((&company, &id))?;
+            rows.next()?.map(from_row).transpose()
+        })
+        .await
+    }
+
+    /// A widget's runs, the latest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn runs_of_widget(&self, company: CompanyId, widget: WidgetId, limit: u32) -> Result<Vec<Run>, StoreError> {
+        self.read("list runs", move |conn| {
+            let sql = format!("SELECT {COLUMNS} FROM widget_runs WHERE widget_id = ?2 AND company_id = ?1 ORDER BY queued_at DESC, id DESC LIMIT ?3");
+            list(conn, &sql, (&company, &widget, limit))
+        })
+        .await
+    }
+
+    /// The latest run of each of a company's widgets: one query, one index look-up a widget.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn latest_runs(&self, company: CompanyId) -> Result<Vec<Run>, StoreError> {
+        self.read("latest runs", move |conn| {
+            let columns = COLUMNS.split(", ").map(|column| format!("r.{}", column.trim())).collect::<Vec<_>>().join(", ");
+            let sql = format!(
+                "SELECT {columns} FROM widgets w JOIN widget_runs r ON r.id =
+                   (SELECT l.id FROM widget_runs l WHERE l.widget_id = w.id ORDER BY l.queued_at DESC, l.id DESC LIMIT 1)
+                 WHERE w.company_id = ?1 AND w.deleted_at IS NULL"
+            );
+            list(conn, &sql, [&company])
+        })
+        .await
+    }
+
+    /// How many runs of a widget failed in a row, counted back from its latest (at most `limit`).
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn failures_in_a_row(&self, widget: WidgetId, limit: u32) -> Result<u32, StoreError> {
+        self.read("failures in a row", move |conn| {
+            let mut statement = conn.prepare_cached(
+                "SELECT state FROM widget_runs WHERE widget_id = ?1 AND state IN ('succeeded', 'failed') ORDER BY queued_at DESC, id DESC LIMIT ?2",
+            )?;
+            let states = statement.query_map((&widget, limit), |row| row.get::<_, RunState>(0))?.collect::<Result<Vec<_>, _>>()?;
+            Ok(u32::try_from(states.iter().take_while(|state| **state == RunState::Failed).count()).unwrap_or(limit))
+        })
+        .await
+    }
+
+    /// How much is going on.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn run_counts(&self) -> Result<RunCounts, StoreError> {
+        self.read("count runs", |conn| {
+            let count = |sql: &str| conn.prepare_cached(sql)?.query_row([], |row| row.get::<_, u32>(0));
+            Ok(RunCounts {
+                queued: count("SELECT count(*) FROM widget_runs WHERE state = 'queued'")?,
+                // Written as the active index has it, less the queued ones, so that the index answers.
+                working: count(
+                    "SELECT count(*) FROM widget_runs WHERE state IN ('queued', 'collecting', 'extracting', 'reporting') AND state <> 'queued'",
+                )?,
+                ingesting: count("SELECT count(*) FROM widget_runs WHERE ingest IN ('pending', 'running')")?,
+            })
+        })
+        .await
+    }
+}
+
+fn interrupted() -> RunError {
+    RunError::new(
+        "interrupted_too_often",
+        format!("the process ended under this run {ATTEMPTS_MAX} times"),
+        "Look into the appliance's log for what ended it, then run the widget again.",
+    )
+}
+
+/// The active run of a widget.
+pub(in crate::store) fn active_run(tx: &Connection, widget: &WidgetId) -> Result<Option<RunId>, StoreError> {
+    let sql = "SELECT id FROM widget_runs WHERE widget_id = ?1 AND state IN ('queued', 'collecting', 'extracting', 'reporting')";
+    Ok(tx.prepare_cached(sql)?.query_row([widget], |row| row.get(0)).optional()?)
+}
+
+/// Appends a run's events.
+pub(in crate::store) fn tell(tx: &Connection, run: &RunId, events: &[RunEvent], at: Timestamp) -> Result<(), StoreError> {
+    let events: Vec<NewEvent> = events.iter().map(|event| NewEvent { kind: event.kind(), data: event.data() }).collect();
+    append_in(tx, run.as_str(), &events, at).map(|_| ())
+}
+
+/// Writes a change of state, if the run still is where it starts from.
+pub(in crate::store) fn enter(tx: &Connection, run: &RunId, transition: Transition) -> Result<bool, StoreError> {
+    let sql = "UPDATE widget_runs SET state = ?3 WHERE id = ?1 AND state = ?2";
+    Ok(tx.prepare_cached(sql)?.execute((run, transition.from(), transition.to()))? == 1)
+}
+
+/// One run inside a transaction.
+pub(in crate::store) fn one(tx: &Connection, id: &RunId) -> Result<Run, StoreError> {
+    let mut statement = tx.prepare_cached(&format!("SELECT {COLUMNS} FROM widget_runs WHERE id = ?1"))?;
+    let mut rows = statement.query([id])?;
+    rows.next()?.map(from_row).transpose()?.ok_or_else(|| StoreError::corrupt("a run that was just written is not there"))
+}
+
+/// The runs a query with this file's columns finds.
+pub(in crate::store) fn list(conn: &Connection, sql: &str, params: impl rusqlite::Params) -> Result<Vec<Run>, StoreError> {
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    let mut runs = Vec::new();
+    while let Some(row) = rows.next()? {
+        runs.push(from_row(row)?);
+    }
+    Ok(runs)
+}
+
+fn working(tx: &Connection) -> Result<Vec<Run>, StoreError> {
+    list(tx, &format!("SELECT {COLUMNS} FROM widget_runs WHERE state IN ('collecting', 'extracting', 'reporting') ORDER BY queued_at, id"), [])
+}
+
+fn end(tx: &Connection, id: &RunId, error: Option<RunError>, now: Timestamp) -> Result<bool, StoreError> {
+    let run = one(tx, id)?;
+    let target = if error.is_some() { RunState::Failed } else { RunState::Cancelled };
+    let Some(transition) = run.state.to(target) else { return Ok(false) };
+    enter(tx, id, transition)?;
+    let error_json = error.as_ref().map(serde_json::to_string).transpose()?;
+    tx.execute("UPDATE widget_runs SET error_json = ?2, finished_at = ?3 WHERE id = ?1", (id, error_json, now))?;
+    let last = error.map_or(RunEvent::Cancelled, RunEvent::Failed);
+    tell(tx, id, &[RunEvent::State(target), last], now)?;
+    Ok(true)
+}
+
+fn from_row(row: &Row<'_>) -> Result<Run, StoreError> {
+    let error: Option<String> = row.get(15)?;
+    Ok(Run {
+        id: row.get(0)?,
+        company_id: row.get(1)?,
+        widget_id: row.get(2)?,
+        state: row.get(3)?,
+        ingest: row.get(4)?,
+        trigger: row.get(5)?,
+        attempt: row.get(6)?,
+        cancel_asked: row.get(7)?,
+        requested_by: row.get(8)?,
+        pages_planned: row.get(9)?,
+        pages_collected: row.get(10)?,
+        chunks: row.get(11)?,
+        findings: row.get(12)?,
+        metrics: row.get(13)?,
+        report_id: row.get(14)?,
+        error: error.as_deref().map(serde_json::from_str).transpose()?,
+        queued_at: row.get(16)?,
+        started_at: row.get(17)?,
+        finished_at: row.get(18)?,
+    })
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+    use crate::base::seams::Seams;
+    use crate::model::widget::{Widget, testing::draft};
+
+    /// A company and its owner, straight into the tables.
+    pub(crate) async fn company(store: &Store, number: i64) -> (CompanyId, UserId) {
+        let seams = Seams::system();
+        let (company, user) = (CompanyId::new(&seams), UserId::new(&seams));
+        let made = (company.clone(), user.clone());
+        let add = move |tx: &Connection| {
+            tx.execute("INSERT INTO users (id, email, name, password_hash, created_at) VALUES (?1, ?1, 'n', 'h', 0)", [&user])?;
+            tx.execute("INSERT INTO companies (id, number, name, created_at, created_by) VALUES (?1, ?2, 'c', 0, ?3)", (&company, number, &user))?;
+            tx.execute("INSERT INTO memberships (company_id, user_id, role, created_at) VALUES (?1, ?2, 'owner', 0)", (&company, &user))?;
+            Ok(())
+        };
+        store.write("add company", add).await.unwrap();
+        made
+    }
+
+    /// A manual web widget, not yet kept.
+    pub(crate) fn widget(owner: &(CompanyId, UserId)) -> Widget {
+        let now = Timestamp::from_millis(1_795_300_000_000);
+        Widget {
+            id: WidgetId::new(&Seams::system()),
+            company_id: owner.0.clone(),
+            spec: draft().validated().unwrap(),
+            next_run_at: None,
+            created_by: owner.1.clone(),
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
+    /// A manual run of it, not yet queued.
+    pub(crate) fn new_run(widget: &Widget) -> NewRun {
+        NewRun {
+            id: RunId::new(&Seams::system()),
+            company_id: widget.company_id.clone(),
+            widget_id: widget.id.clone(),
+            trigger: Trigger::Manual,
+            requested_by: widget.created_by.clone(),
+            now: widget.created_at,
+            next_run_at: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{company, new_run, widget};
+    use super::*;
+    use crate::model::widget::Widget;
+    use crate::store::testing as store_testing;
+
+    async fn kept_widget(store: &Store) -> Widget {
+        let widget = widget(&company(store, 1).await);
+        store.insert_widget(widget.clone(), None).await.unwrap();
+        widget
+    }
+
+    async fn kinds(store: &Store, run: &RunId) -> Vec<String> {
+        let events = store.events_after(run.to_string(), 0, 100).await.unwrap();
+        events.into_iter().map(|event| if event.kind == "state" { event.data["state"].as_str().unwrap().to_owned() } else { event.kind }).collect()
+    }
+
+    #[tokio::test]
+    async fn two_runs_of_a_widget_never_overlap() {
+        let (store, _folder) = store_testing::store();
+        let widget = kept_widget(&store).await;
+        let (a, b) = tokio::join!(store.queue_run(new_run(&widget)), store.queue_run(new_run(&widget)));
+        let outcomes = [a.unwrap(), b.unwrap()];
+        let queued: Vec<&Run> = outcomes.iter().filter_map(|o| if let QueueOutcome::Queued(run) = o { Some(&**run) } else { None }).collect();
+        assert_eq!(queued.len(), 1);
+        assert!(outcomes.contains(&QueueOutcome::AlreadyRunning(queued[0].id.clone())));
+
+        let next = Timestamp::from_millis(9);
+        let refused = store.queue_run(NewRun { next_run_at: Some(Some(next)), ..new_run(&widget) }).await.unwrap();
+        assert!(matches!(refused, QueueOutcome::AlreadyRunning(_)));
+        let again = store.widget(widget.company_id.clone(), widget.id.clone()).await.unwrap().unwrap();
+        assert_eq!(again.next_run_at, Some(next), "a tick that found a run in progress still moves on");
+    }
+
+    #[tokio::test]
+    async fn a_run_is_claimed_once_and_moves_forward_only() {
+        let (store, _folder) = store_testing::store();
+        let widget = kept_widget(&store).await;
+        let now = widget.created_at;
+        store.queue_run(new_run(&widget)).await.unwrap();
+        let (a, b) = tokio::join!(store.claim_next_run(now), store.claim_next_run(now));
+        let mut claimed: Vec<Run> = [a.unwrap(), b.unwrap()].into_iter().flatten().collect();
+        assert_eq!(claimed.len(), 1);
+        let run = claimed.remove(0);
+        assert_eq!((run.state, run.attempt, run.started_at), (RunState::Collecting, 1, Some(now)));
+
+        let extract = RunState::Collecting.to(RunState::Extracting).unwrap();
+        assert!(store.advance_run(run.id.clone(), extract, vec![], now).await.unwrap());
+        assert!(!store.advance_run(run.id.clone(), extract, vec![], now).await.unwrap(), "it is not in that state any more");
+        let error = RunError::new("site_down", "m", "r");
+        assert!(store.end_run(run.id.clone(), Some(error.clone()), now).await.unwrap());
+        assert!(!store.end_run(run.id.clone(), None, now).await.unwrap(), "an end is an end");
+        let run = store.run(widget.company_id.clone(), run.id).await.unwrap().unwrap();
+        assert_eq!((run.state, run.error, run.finished_at), (RunState::Failed, Some(error), Some(now)));
+        assert_eq!(kinds(&store, &run.id).await, ["queued", "collecting", "extracting", "failed", "failed"]);
+        assert_eq!(store.failures_in_a_row(widget.id, 10).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_waiting_run_is_cancelled_at_once_and_a_working_one_is_asked() {
+        let (store, _folder) = store_testing::store();
+        let widget = kept_widget(&store).await;
+        let now = widget.created_at;
+        let first = new_run(&widget);
+        store.queue_run(first.clone()).await.unwrap();
+        assert_eq!(store.ask_run_cancel(widget.company_id.clone(), first.id.clone(), now).await.unwrap(), CancelOutcome::Cancelled);
+        assert_eq!(kinds(&store, &first.id).await, ["queued", "cancelled", "cancelled"]);
+        let again = store.ask_run_cancel(widget.company_id.clone(), first.id, now).await.unwrap();
+        assert_eq!(again, CancelOutcome::AlreadyOver(RunState::Cancelled));
+
+        let second = new_run(&widget);
+        store.queue_run(second.clone()).await.unwrap();
+        store.claim_next_run(now).await.unwrap();
+        assert_eq!(store.ask_run_cancel(widget.company_id.clone(), second.id.clone(), now).await.unwrap(), CancelOutcome::Asked);
+        let recovered = store.recover_runs(now).await.unwrap();
+        assert_eq!(recovered.ended, [second.id], "a restart completes a cancellation");
+    }
+
+    #[tokio::test]
+    async fn a_crash_in_each_working_state_puts_the_run_back_and_the_third_fails_it() {
+        let (store, _folder) = store_testing::store();
+        let widget = kept_widget(&store).await;
+        let now = widget.created_at;
+        store.queue_run(new_run(&widget)).await.unwrap();
+        let ways: [&[RunState]; 3] = [&[], &[RunState::Extracting], &[RunState::Extracting, RunState::Reporting]];
+        for (crash, way) in ways.into_iter().enumerate() {
+            let run = store.claim_next_run(now).await.unwrap().unwrap();
+            let mut state = run.state;
+            for &next in way {
+                assert!(store.advance_run(run.id.clone(), state.to(next).unwrap(), vec![], now).await.unwrap());
+                state = next;
+            }
+            let recovered = store.recover_runs(now).await.unwrap();
+            let run = store.run(widget.company_id.clone(), run.id).await.unwrap().unwrap();
+            if crash < 2 {
+                assert_eq!((run.state, recovered.requeued), (RunState::Queued, vec![run.id]));
+            } else {
+                assert_eq!((run.state, recovered.ended), (RunState::Failed, vec![run.id.clone()]));
+                assert_eq!(run.error.unwrap().code, "interrupted_too_often");
+                assert_eq!(kinds(&store, &run.id).await.last().unwrap(), "failed");
+            }
+        }
+        assert_eq!(store.run_counts().await.unwrap(), RunCounts::default());
+    }
+}
