@@ -1,4 +1,5 @@
-//! Finds the migrations, so that adding a file is all it takes to add one, and verifies the embedding model that becomes part of the binary.
+//! Finds the migrations, so that adding a file is all it takes to add one, verifies the embedding model that becomes part of the binary,
+//! and puts in the vendor's keys and the date.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a build script has nobody to return an error to: it stops the build with a message")]
 
@@ -13,6 +14,31 @@ fn main() {
     let out = env::var("OUT_DIR").expect("cargo sets OUT_DIR");
     migrations(Path::new(&root), Path::new(&out));
     model(Path::new(&root));
+    licence_keys(Path::new(&out));
+    build_date(Path::new(&root));
+}
+
+/// Writes `license_keys.pem`: the trust anchor of a release build. Without `LICENSE_PUBLIC_KEY_PEM` it is empty: a development build.
+fn licence_keys(out: &Path) {
+    println!("cargo::rerun-if-env-changed=LICENSE_PUBLIC_KEY_PEM");
+    let keys = env::var("LICENSE_PUBLIC_KEY_PEM").unwrap_or_default();
+    assert!(
+        keys.trim().is_empty() || keys.contains("-----BEGIN PUBLIC KEY-----"),
+        "LICENSE_PUBLIC_KEY_PEM is set and holds no PUBLIC KEY block: unset it for a development build, or give the keys to build in"
+    );
+    fs::write(out.join("license_keys.pem"), keys).expect("OUT_DIR is writable");
+}
+
+/// Passes on a moment that has passed: `SOURCE_DATE_EPOCH`, else the last commit's time, else 0. Never the time of the build itself,
+/// so that the same source gives the same binary.
+fn build_date(root: &Path) {
+    println!("cargo::rerun-if-env-changed=SOURCE_DATE_EPOCH");
+    let commit = || {
+        let log = std::process::Command::new("git").args(["log", "-1", "--format=%ct"]).current_dir(root).output().ok()?;
+        String::from_utf8(log.stdout).ok()
+    };
+    let seconds = env::var("SOURCE_DATE_EPOCH").ok().or_else(commit).and_then(|text| text.trim().parse::<u64>().ok()).unwrap_or(0);
+    println!("cargo::rustc-env=ONSITE_BUILD_SECONDS={seconds}");
 }
 
 /// Stops the build, with the command to run, unless the files of the model are the released ones.

@@ -103,6 +103,8 @@ ids! {
     EgressRuleId = "egr_";
     /// A reservation of tokens.
     ReservationId = "rsv_";
+    /// An activation code.
+    LicenceId = "lic_";
 }
 
 #[cfg(test)]

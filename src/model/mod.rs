@@ -6,6 +6,8 @@ pub mod egress;
 pub mod ids;
 pub mod invalid;
 pub mod ledger;
+pub mod licence;
+pub mod plans;
 pub mod rates;
 pub mod report;
 pub mod report_history;

@@ -5,3 +5,5 @@ pub mod collect;
 pub mod egress;
 pub mod embed;
 pub mod ledger;
+pub mod licensing;
+pub mod plans;

@@ -4,8 +4,8 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 
 use crate::base::clock::Timestamp;
 use crate::model::ids::{
-    BootstrapId, ChatRunId, CompanyId, ConversationId, DocumentId, EgressRuleId, MessageId, ReportId, ReservationId, RunId, SessionId, UserId,
-    WidgetId,
+    BootstrapId, ChatRunId, CompanyId, ConversationId, DocumentId, EgressRuleId, LicenceId, MessageId, ReportId, ReservationId, RunId, SessionId,
+    UserId, WidgetId,
 };
 
 impl ToSql for Timestamp {
@@ -43,6 +43,7 @@ id_columns!(
     ConversationId,
     DocumentId,
     EgressRuleId,
+    LicenceId,
     MessageId,
     ReportId,
     ReservationId,

@@ -7,6 +7,7 @@ mod engine;
 mod error;
 pub mod events;
 pub mod ledger;
+pub mod licence;
 pub mod migrate;
 mod readers;
 pub mod reports;
@@ -126,6 +127,11 @@ pub(crate) mod testing {
         let options = StoreOptions { readers_max: 4, now: Timestamp::from_millis(1_795_300_000_000) };
         let store = Store::open(&DataDir::new(folder.path()), options).unwrap();
         (store, folder)
+    }
+
+    /// Runs one statement: for states that no method of the store makes yet.
+    pub(crate) async fn execute<P: rusqlite::Params + Send + 'static>(store: &Store, sql: &'static str, params: P) {
+        store.write("test statement", move |tx| Ok(tx.execute(sql, params)?)).await.unwrap();
     }
 
     /// A user and a company of theirs, as bare rows.
