@@ -1,8 +1,10 @@
 //! Pure data and rules. No I/O.
 
+pub mod chunk;
 pub mod chunker;
 pub mod crawl;
 pub mod egress;
+pub mod freshness;
 pub mod ids;
 pub mod invalid;
 pub mod ledger;
@@ -15,3 +17,4 @@ pub mod run;
 pub mod run_event;
 pub mod schedule;
 pub mod widget;
+pub mod words;

@@ -1,6 +1,8 @@
 //! All SQL. One writer thread that commits in groups, a pool of read-only connections, and one file per noun.
 
 pub mod backup;
+pub mod chunk_index;
+pub mod chunks;
 pub mod columns;
 pub mod egress;
 mod engine;

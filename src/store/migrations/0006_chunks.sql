@@ -30,6 +30,12 @@ CREATE INDEX chunks_by_widget ON chunks (widget_id, collected_at) WHERE widget_i
 CREATE INDEX chunks_by_document ON chunks (document_id) WHERE document_id IS NOT NULL;
 CREATE INDEX chunks_by_hash ON chunks (company_id, chunk_hash);
 
+-- The last sequence given to a chunk of each company: a number is never used twice, so that an old citation cannot point at something new.
+CREATE TABLE chunk_sequences (
+  company_id TEXT PRIMARY KEY REFERENCES companies (id),
+  last       INTEGER NOT NULL CHECK (last BETWEEN 0 AND 4294967295)
+) STRICT;
+
 -- The specification's name for the automations' part.
 CREATE VIEW automation_chunks AS SELECT * FROM chunks WHERE origin = 'automation';
 
