@@ -5,6 +5,8 @@
 mod config;
 mod doctor;
 mod healthcheck;
+mod ledger;
+mod license;
 mod migrate;
 mod outcome;
 mod serve;
@@ -37,6 +39,12 @@ enum Command {
     Doctor(doctor::Doctor),
     /// Ask a running appliance whether it is ready.
     Healthcheck(healthcheck::Healthcheck),
+    /// Check the token ledger.
+    #[command(subcommand)]
+    Ledger(ledger::LedgerCommand),
+    /// Make, read, check and enter activation codes.
+    #[command(subcommand)]
+    License(license::LicenseCommand),
     /// Show the state of the database schema.
     #[command(subcommand)]
     Migrate(migrate::MigrateCommand),
@@ -69,6 +77,8 @@ pub fn main() -> ExitCode {
         Command::Config(command) => command.run(),
         Command::Doctor(command) => command.run(),
         Command::Healthcheck(command) => command.run(),
+        Command::Ledger(command) => command.run(),
+        Command::License(command) => command.run(),
         Command::Migrate(command) => command.run(),
     };
     match result {

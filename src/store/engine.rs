@@ -17,6 +17,12 @@ pub enum OpenError {
         /// The lock file.
         path: PathBuf,
     },
+    /// The server that is running is older than this command.
+    #[error("the server that holds {path} is of an older version than this command: restart it with this version, then try again")]
+    OlderServer {
+        /// The lock file.
+        path: PathBuf,
+    },
     /// The file system cannot give SQLite shared memory and locks that hold.
     #[error("{path} is on a network file system ({kind}): SQLite's write-ahead log needs a local disk; choose a --data-dir on one")]
     NetworkFileSystem {

@@ -70,6 +70,24 @@ impl Store {
         })
     }
 
+    /// Opens the database for one command on the server: as [`Store::open`] when nothing serves the folder, else beside the running
+    /// server, which sees what is written at once. Beside it nothing is migrated; SQLite serialises the two writers.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; and when the running server is of another version.
+    pub fn open_for_command(dir: &DataDir, options: StoreOptions) -> Result<Self, OpenError> {
+        match Self::open(dir, options) {
+            Err(OpenError::InUse { .. }) => {}
+            other => return other,
+        }
+        let path = dir.database();
+        let connection = engine::open_writer(&path)?;
+        if migrate::status(&connection)?.iter().any(|state| state.applied_at.is_none()) {
+            return Err(OpenError::OlderServer { path: dir.lock() });
+        }
+        Ok(Self { inner: Arc::new(Inner { writer: Writer::start(connection)?, readers: Readers::new(&path, options.readers_max), _lock: None }) })
+    }
+
     /// Runs `job` in the writer thread, inside a savepoint of a transaction shared with whoever else is waiting.
     /// The answer comes after the commit has reached the disk. `operation` names the work in errors.
     ///
@@ -205,5 +223,15 @@ mod tests {
         let options = StoreOptions { readers_max: 1, now: Timestamp::from_millis(0) };
         let second = Store::open(&DataDir::new(folder.path()), options);
         assert!(matches!(second, Err(OpenError::InUse { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_command_writes_beside_the_server_and_the_server_sees_it() {
+        let (server, folder) = testing::store();
+        let options = StoreOptions { readers_max: 1, now: Timestamp::from_millis(0) };
+        let command = Store::open_for_command(&DataDir::new(folder.path()), options).unwrap();
+        testing::execute(&command, "INSERT INTO run_events VALUES ('a', 1, 'k', '{}', 0)", []).await;
+        testing::execute(&server, "INSERT INTO run_events VALUES ('a', 2, 'k', '{}', 0)", []).await;
+        assert_eq!(server.events_after("a".into(), 0, 9).await.unwrap().len(), 2);
     }
 }

@@ -248,7 +248,7 @@ fn body(id: &LicenceId) -> &[u8] {
 
 fn read_ids(value: &[u8], name: &'static str) -> Result<Vec<LicenceId>, MalformedCode> {
     let bad = || MalformedCode::BadClaim(name);
-    if value.is_empty() || value.len() % BODY_CHARS != 0 {
+    if value.is_empty() || !value.len().is_multiple_of(BODY_CHARS) {
         return Err(bad());
     }
     let ids = value.chunks(BODY_CHARS).map(|body| {
