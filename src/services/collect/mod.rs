@@ -1,9 +1,17 @@
 //! Collecting pages and documents, and reading them: bytes become text and tables, and these become a report.
 
+pub mod crawl;
+#[cfg(test)]
+mod crawl_tests;
+mod crawler;
 mod csv;
 mod encoding;
+mod frontier;
 mod grid;
 mod html;
 mod markdown;
 pub mod page;
 mod plain;
+mod politeness;
+mod robots;
+mod sitemap;
