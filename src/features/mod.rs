@@ -1,1 +1,3 @@
 //! What people use. Features never import each other.
+
+pub mod setup;

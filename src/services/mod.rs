@@ -1,7 +1,10 @@
 //! What features share. Each service may import only those listed before it:
 //! egress, mail, audit, auth, companies, licensing, plans, ledger, collect, embed, gateway, recall, miners, backup.
 
+pub mod audit;
+pub mod auth;
 pub mod collect;
+pub mod companies;
 pub mod egress;
 pub mod embed;
 pub mod ledger;

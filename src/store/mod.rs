@@ -1,13 +1,17 @@
 //! All SQL. One writer thread that commits in groups, a pool of read-only connections, and one file per noun.
 
+pub mod audit;
 pub mod backup;
+pub mod bootstrap;
 pub mod chunk_index;
 pub mod chunks;
 pub mod columns;
+pub mod companies;
 pub mod egress;
 mod engine;
 mod error;
 pub mod events;
+pub mod installation;
 pub mod ledger;
 pub mod licence;
 pub mod migrate;
@@ -16,6 +20,8 @@ pub mod reports;
 pub mod run_ingests;
 pub mod run_pages;
 pub mod runs;
+pub mod sessions;
+pub mod users;
 pub mod widgets;
 mod writer;
 

@@ -1,0 +1,29 @@
+//! Companies: the tenants, and who belongs to them.
+
+use super::ids::{CompanyId, UserId};
+use super::role::Role;
+use crate::base::clock::Timestamp;
+
+/// A company: whatever carries its id is seen by its members only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Company {
+    /// The company.
+    pub id: CompanyId,
+    /// A small number, never given twice: the high half of its chunks' ids.
+    pub number: u32,
+    /// How it is shown.
+    pub name: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// By whom.
+    pub created_by: UserId,
+}
+
+/// A company together with one member's role in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// The company.
+    pub company: Company,
+    /// The member's role.
+    pub role: Role,
+}

@@ -1,0 +1,234 @@
+//! Who may come in: the bootstrap token, passwords, sessions, and limits on guessing.
+
+pub mod bootstrap;
+pub mod limits;
+pub mod password;
+mod sessions;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::seams::Seams;
+use crate::base::secret::Secret;
+use crate::base::tasks::Tasks;
+use crate::model::audit::{Actor, Entry, Outcome};
+use crate::model::ids::UserId;
+use crate::model::password::{NewPassword, PasswordRefusal};
+use crate::model::session::{Origin, SignedIn};
+use crate::model::user::{Caller, DisplayName, Email, InvalidEmail, InvalidName, User};
+use crate::store::users::NewUser;
+use crate::store::{Store, StoreError};
+
+use limits::{LimitSettings, Limits, TooManyTries};
+use password::{HashCost, HashError, Hasher};
+
+/// How people come in and how long they stay.
+#[derive(Clone, Debug)]
+pub struct AuthSettings {
+    /// How long a session lasts at most (`JWT_EXPIRY_HOURS`), hours.
+    pub session_hours: u32,
+    /// How long a session lasts without being used (`AUTH_IDLE_TIMEOUT_MINUTES`), minutes; 0 = no limit.
+    pub idle_minutes: u32,
+    /// What one password hash costs.
+    pub hash_cost: HashCost,
+    /// Password hashes computed at once: each holds its memory.
+    pub hashes_running_max: usize,
+    /// Password hashes that may wait; one more is sent away.
+    pub hashes_waiting_max: usize,
+    /// Wrong passwords borne.
+    pub login_limits: LimitSettings,
+}
+
+impl Default for AuthSettings {
+    fn default() -> Self {
+        Self {
+            session_hours: 24,
+            idle_minutes: 15,
+            hash_cost: HashCost::default(),
+            hashes_running_max: 2,
+            hashes_waiting_max: 64,
+            login_limits: LimitSettings {
+                address_failures: 20,
+                address_forgiven_every: Duration::from_secs(6),
+                overall_failures: 600,
+                overall_forgiven_every: Duration::from_millis(200),
+            },
+        }
+    }
+}
+
+/// Why someone was not signed in.
+#[derive(Debug, thiserror::Error)]
+pub enum LoginError {
+    /// Unknown address, wrong password or disabled account: nobody is told which.
+    #[error("the mail address or the password is wrong")]
+    WrongCredentials,
+    /// Too many wrong tries before this one.
+    #[error(transparent)]
+    TooManyTries(#[from] TooManyTries),
+    /// No password could be checked.
+    #[error(transparent)]
+    Hash(#[from] HashError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What is wrong with the description of an account.
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum InvalidAccount {
+    /// The address.
+    #[error(transparent)]
+    Email(#[from] InvalidEmail),
+    /// The name.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    /// The password.
+    #[error(transparent)]
+    Password(#[from] PasswordRefusal),
+}
+
+impl InvalidAccount {
+    /// The field it is about, as requests name it.
+    #[must_use]
+    pub const fn field(&self) -> &'static str {
+        match self {
+            Self::Email(_) => "email",
+            Self::Name(_) => "name",
+            Self::Password(_) => "password",
+        }
+    }
+}
+
+/// Why no account was made.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateUserError {
+    /// The address has an account.
+    #[error("this mail address has an account already")]
+    EmailTaken,
+    /// No password could be hashed.
+    #[error(transparent)]
+    Hash(#[from] HashError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// An account as someone asks for it, checked.
+#[derive(Clone, Debug)]
+pub struct AccountForm {
+    /// How they sign in.
+    pub email: Email,
+    /// How they are shown.
+    pub name: DisplayName,
+    /// A password that keeps the rules.
+    pub password: NewPassword,
+}
+
+impl AccountForm {
+    /// Checks what someone typed.
+    ///
+    /// # Errors
+    /// The first field that does not hold what it should.
+    pub fn check(email: &str, name: &str, password: Secret<String>) -> Result<Self, InvalidAccount> {
+        let email: Email = email.parse()?;
+        let name: DisplayName = name.parse()?;
+        let password = NewPassword::check(password, &email, name.as_str())?;
+        Ok(Self { email, name, password })
+    }
+}
+
+/// Signs people in and recognises them. Cheap to clone.
+#[derive(Clone)]
+pub struct Auth {
+    store: Store,
+    seams: Seams,
+    hasher: Hasher,
+    login_limits: Arc<Limits>,
+    session_lifetime: Duration,
+    idle_limit: Option<Duration>,
+}
+
+impl Auth {
+    /// Builds the service.
+    ///
+    /// # Errors
+    /// When the cost of a hash is out of Argon2's range.
+    pub fn new(store: Store, seams: Seams, tasks: Tasks, settings: &AuthSettings) -> Result<Self, HashError> {
+        let hasher = Hasher::new(seams.clone(), tasks, settings.hash_cost, settings.hashes_running_max, settings.hashes_waiting_max)?;
+        Ok(Self {
+            login_limits: Arc::new(Limits::new(Arc::clone(&seams.clock), settings.login_limits)),
+            store,
+            seams,
+            hasher,
+            session_lifetime: Duration::from_secs(u64::from(settings.session_hours) * 3600),
+            idle_limit: (settings.idle_minutes > 0).then(|| Duration::from_secs(u64::from(settings.idle_minutes) * 60)),
+        })
+    }
+
+    /// Signs someone in with mail address and password. Unknown, disabled and wrong take the same path and the same work.
+    ///
+    /// # Errors
+    /// See [`LoginError`].
+    pub async fn login(&self, email: &str, password: &Secret<String>, origin: Origin) -> Result<SignedIn, LoginError> {
+        self.login_limits.admit(origin.address)?;
+        let found = match email.parse::<Email>() {
+            Ok(email) => self.store.user_by_email(email).await?,
+            Err(_) => None,
+        };
+        let right = self.hasher.verify(password, found.as_ref().map(|(_, hash)| hash.as_str())).await?;
+        match found {
+            Some((user, _)) if right && user.disabled_at.is_none() => self.admit(user, origin).await,
+            other => Err(self.refuse(other.map(|(user, _)| user), origin).await),
+        }
+    }
+
+    /// Makes an account, for a caller who may.
+    ///
+    /// # Errors
+    /// See [`CreateUserError`].
+    pub async fn create_user(&self, by: &Caller, form: AccountForm, origin: &Origin) -> Result<User, CreateUserError> {
+        let new = self.new_user(&form).await?;
+        let entry = Entry::new(new.at, Actor::User(Some(by.user.id.clone())), "user.created", new.id.as_str());
+        let entry = entry.from(origin.address).detail(serde_json::json!({"email": new.email}));
+        self.store.create_user(new, entry).await?.ok_or(CreateUserError::EmailTaken)
+    }
+
+    /// The account of a checked form with its password hashed, not yet kept.
+    pub(crate) async fn new_user(&self, form: &AccountForm) -> Result<NewUser, HashError> {
+        let password_hash = self.hasher.hash(&form.password).await?;
+        Ok(NewUser {
+            id: UserId::new(&self.seams),
+            email: form.email.clone(),
+            name: form.name.as_str().to_owned(),
+            password_hash,
+            system_admin: false,
+            at: self.seams.now(),
+        })
+    }
+
+    async fn admit(&self, user: User, origin: Origin) -> Result<SignedIn, LoginError> {
+        let (session, token) = self.new_session(origin);
+        let entry = Entry::new(session.at, Actor::User(Some(user.id.clone())), "auth.login", session.id.as_str()).from(session.origin.address);
+        let (session_id, expires_at) = (session.id.clone(), session.expires_at);
+        self.store.open_session(user.id.clone(), session, entry).await?;
+        Ok(SignedIn { user, session_id, token, expires_at })
+    }
+
+    async fn refuse(&self, user: Option<User>, origin: Origin) -> LoginError {
+        self.login_limits.fail(origin.address);
+        // What was typed as an unknown address is not kept: it may have been a password in the wrong field.
+        let object = user.map_or_else(|| "unknown account".to_owned(), |user| user.id.to_string());
+        let entry = Entry::new(self.seams.now(), Actor::User(None), "auth.login", object).from(origin.address).outcome(Outcome::Refused);
+        match self.store.record_audit(entry).await {
+            Ok(()) => LoginError::WrongCredentials,
+            Err(error) => error.into(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Auth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Auth").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,202 @@
+//! Hashing passwords: Argon2id, few at once, so that a rush of sign-ins cannot take the memory or the processors.
+
+use std::sync::Arc;
+
+use argon2::password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
+use argon2::{Algorithm, Argon2, Params, Version};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::base::seams::Seams;
+use crate::base::secret::Secret;
+use crate::base::tasks::Tasks;
+use crate::model::password::{NewPassword, PASSWORD_BYTES_MAX};
+
+/// What one hash costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashCost {
+    /// Memory, KiB.
+    pub memory_kib: u32,
+    /// Passes over it.
+    pub passes: u32,
+}
+
+impl Default for HashCost {
+    /// OWASP's choice for servers: 19 MiB, two passes, one lane. 66 ms on the machine of reference; 64 MiB and three passes took 239 ms.
+    fn default() -> Self {
+        Self { memory_kib: 19 * 1024, passes: 2 }
+    }
+}
+
+/// Why there is no answer about a password.
+#[derive(Debug, thiserror::Error)]
+pub enum HashError {
+    /// As many wait as may.
+    #[error("too many sign-ins at once")]
+    Busy,
+    /// The stored hash or the parameters are broken, or the work was cut off.
+    #[error("hashing a password: {0}")]
+    Broken(String),
+}
+
+/// Hashes and verifies, a bounded number at once, off the async threads. Cheap to clone.
+#[derive(Clone)]
+pub struct Hasher {
+    argon2: Argon2<'static>,
+    seams: Seams,
+    tasks: Tasks,
+    running: Arc<Semaphore>,
+    admitted: Arc<Semaphore>,
+    nobody: Arc<str>,
+}
+
+impl Hasher {
+    /// A hasher that runs `running_max` at once and lets `waiting_max` more wait.
+    ///
+    /// # Errors
+    /// When Argon2 does not take the cost.
+    pub fn new(seams: Seams, tasks: Tasks, cost: HashCost, running_max: usize, waiting_max: usize) -> Result<Self, HashError> {
+        let params = Params::new(cost.memory_kib, cost.passes, 1, None).map_err(broken)?;
+        // What an unknown user's password is compared with: the same work, and a hash that nothing has.
+        let nobody =
+            format!("$argon2id$v=19$m={},t={},p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", cost.memory_kib, cost.passes);
+        Ok(Self {
+            argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
+            seams,
+            tasks,
+            running: Arc::new(Semaphore::new(running_max)),
+            admitted: Arc::new(Semaphore::new(running_max + waiting_max)),
+            nobody: nobody.into(),
+        })
+    }
+
+    /// The password's hash as a PHC string.
+    ///
+    /// # Errors
+    /// [`HashError::Busy`] at once when too many wait already.
+    pub async fn hash(&self, password: &NewPassword) -> Result<String, HashError> {
+        let salt = SaltString::encode_b64(&self.seams.random_bytes::<16>()).map_err(broken)?;
+        let (argon2, password) = (self.argon2.clone(), password.clone());
+        self.run(move || {
+            let hash = argon2.hash_password(password.secret().expose().as_bytes(), &salt).map_err(broken)?;
+            Ok(hash.to_string())
+        })
+        .await
+    }
+
+    /// Whether the password belongs to the stored hash. For an unknown user (`None`) the same work is done and the answer is no.
+    ///
+    /// # Errors
+    /// [`HashError::Busy`] at once when too many wait already.
+    pub async fn verify(&self, password: &Secret<String>, stored: Option<&str>) -> Result<bool, HashError> {
+        let argon2 = self.argon2.clone();
+        let password = password.clone();
+        let known = stored.is_some();
+        let stored: Arc<str> = stored.map_or_else(|| Arc::clone(&self.nobody), Arc::from);
+        self.run(move || {
+            let hash = PasswordHash::new(&stored).map_err(broken)?;
+            // No stored password is longer, so nothing is lost by not reading on, and the work stays the same.
+            let bytes = password.expose().as_bytes();
+            let fits = bytes.len() <= PASSWORD_BYTES_MAX;
+            let bytes = if fits { bytes } else { &bytes[..PASSWORD_BYTES_MAX] };
+            match argon2.verify_password(bytes, &hash) {
+                Ok(()) => Ok(known && fits),
+                Err(argon2::password_hash::Error::Password) => Ok(false),
+                Err(other) => Err(broken(other)),
+            }
+        })
+        .await
+    }
+
+    async fn run<T, F>(&self, work: F) -> Result<T, HashError>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> Result<T, HashError> + Send + 'static,
+    {
+        let admitted = Arc::clone(&self.admitted).try_acquire_owned().map_err(|_| HashError::Busy)?;
+        let running = Arc::clone(&self.running).acquire_owned().await.map_err(broken)?;
+        // The permits go with the work: a caller who hangs up does not make room for another before the memory is free.
+        let held: (OwnedSemaphorePermit, OwnedSemaphorePermit) = (admitted, running);
+        let work = move || {
+            let result = work();
+            drop(held);
+            result
+        };
+        self.tasks.spawn_blocking(work).await.map_err(broken)?
+    }
+}
+
+fn broken(error: impl std::fmt::Display) -> HashError {
+    HashError::Broken(error.to_string())
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+
+    /// The least that Argon2 takes: for tests of everything but the cost.
+    pub(crate) const CHEAP: HashCost = HashCost { memory_kib: 8, passes: 1 };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hasher(running: usize, waiting: usize) -> Hasher {
+        Hasher::new(Seams::system(), Tasks::default(), testing::CHEAP, running, waiting).unwrap()
+    }
+
+    fn secret(text: &str) -> Secret<String> {
+        Secret::new(text.to_owned())
+    }
+
+    fn new_password(text: &str) -> NewPassword {
+        NewPassword::check(secret(text), &"a@b.c".parse().unwrap(), "A").unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_hash_verifies_its_own_password_only_and_is_salted() {
+        let hasher = hasher(2, 64);
+        let password = new_password("a goose crossed the yard");
+        let (one, two) = (hasher.hash(&password).await.unwrap(), hasher.hash(&password).await.unwrap());
+        assert_ne!(one, two);
+        assert!(one.starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{one}");
+        assert!(hasher.verify(&secret("a goose crossed the yard"), Some(&one)).await.unwrap());
+        assert!(!hasher.verify(&secret("a goose crossed the yard "), Some(&one)).await.unwrap());
+        assert!(!hasher.verify(&secret("a goose crossed the yard"), None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn what_is_longer_than_any_password_is_wrong_even_if_its_start_is_right() {
+        let hasher = hasher(2, 64);
+        let longest = "ab".repeat(512);
+        let hash = hasher.hash(&new_password(&longest)).await.unwrap();
+        assert!(hasher.verify(&secret(&longest), Some(&hash)).await.unwrap());
+        assert!(!hasher.verify(&secret(&format!("{longest}c")), Some(&hash)).await.unwrap());
+        assert!(!hasher.verify(&secret(&"x".repeat(5_000_000)), None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn nobodys_hash_costs_what_a_real_one_costs() {
+        let hasher = hasher(1, 1);
+        let nobody = PasswordHash::new(&hasher.nobody).unwrap();
+        let real = hasher.hash(&new_password("a goose crossed the yard")).await.unwrap();
+        let real = PasswordHash::new(&real).unwrap();
+        assert_eq!((nobody.algorithm, nobody.version, &nobody.params), (real.algorithm, real.version, &real.params));
+        let length = |hash: &PasswordHash<'_>| hash.hash.map(|hash| hash.len());
+        assert_eq!(length(&nobody), length(&real));
+    }
+
+    #[tokio::test]
+    async fn one_more_than_may_wait_is_sent_away() {
+        let hasher = hasher(1, 1);
+        let password = secret("whatever it is");
+        let running = hasher.running.clone().acquire_owned().await.unwrap();
+        let (first, second) = (hasher.verify(&password, None), hasher.verify(&password, None));
+        let mut waiting = Box::pin(futures_util::future::join(first, second));
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        assert!(matches!(hasher.verify(&password, None).await, Err(HashError::Busy)));
+        drop(running);
+        let (first, second) = waiting.await;
+        assert!(!first.unwrap() && !second.unwrap());
+    }
+}

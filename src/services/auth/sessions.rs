@@ -1,0 +1,73 @@
+//! Sessions: opaque tokens, hashed at rest, looked up at every request so that an ended one ends at once.
+
+use std::time::Duration;
+
+use super::Auth;
+use crate::base::clock::Timestamp;
+use crate::base::secret::{Secret, new_token, sha256};
+use crate::model::audit::{Actor, Entry};
+use crate::model::ids::SessionId;
+use crate::model::session::{NewSession, Origin, Session};
+use crate::model::user::Caller;
+use crate::store::StoreError;
+
+/// A session's last use is noted to this precision: one write a minute, not one a request. The idle limit may so come up to
+/// this much early, never late.
+const LAST_SEEN_PRECISION: Duration = Duration::from_secs(60);
+/// Characters of a token: 256 bits in base 32.
+const TOKEN_CHARS: usize = 52;
+
+impl Auth {
+    /// Who presents this token; `None` when it opens nothing (any more). One indexed read, and a write once a minute.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn authenticate(&self, token: &str) -> Result<Option<Caller>, StoreError> {
+        if token.len() != TOKEN_CHARS {
+            return Ok(None);
+        }
+        let Some((session, user)) = self.store.session_by_token(sha256(token.as_bytes())).await? else { return Ok(None) };
+        let now = self.seams.now();
+        if !self.is_open(&session, now) || user.disabled_at.is_some() {
+            return Ok(None);
+        }
+        if now.since(session.last_seen_at) >= LAST_SEEN_PRECISION
+            && let Err(error) = self.store.touch_session(session.id.clone(), now).await
+        {
+            // Reading must go on when the disk is full; the session then ends at its idle limit.
+            tracing::warn!(%error, "the last use of a session was not noted");
+        }
+        Ok(Some(Caller { user, session_id: session.id }))
+    }
+
+    /// Ends the caller's session. Doing it twice changes nothing.
+    ///
+    /// # Errors
+    /// When it could not be kept.
+    pub async fn logout(&self, caller: &Caller, origin: &Origin) -> Result<(), StoreError> {
+        let now = self.seams.now();
+        let entry = Entry::new(now, Actor::User(Some(caller.user.id.clone())), "auth.logout", caller.session_id.as_str()).from(origin.address);
+        self.store.end_session(caller.session_id.clone(), now, entry).await.map(|_| ())
+    }
+
+    /// A session to open, and the one copy of its token.
+    pub(crate) fn new_session(&self, origin: Origin) -> (NewSession, Secret<String>) {
+        let token = new_token(&self.seams);
+        let at = self.seams.now();
+        let session = NewSession {
+            id: SessionId::new(&self.seams),
+            token_hash: sha256(token.expose().as_bytes()),
+            at,
+            expires_at: at.plus(self.session_lifetime),
+            origin,
+        };
+        (session, token)
+    }
+
+    fn is_open(&self, session: &Session, now: Timestamp) -> bool {
+        // A lifetime that was shortened since counts for the sessions that are open already.
+        let end = session.expires_at.min(session.created_at.plus(self.session_lifetime));
+        let idle = self.idle_limit.is_some_and(|limit| now.since(session.last_seen_at) >= limit);
+        session.ended_at.is_none() && now < end && !idle
+    }
+}

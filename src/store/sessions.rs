@@ -1,0 +1,103 @@
+//! Sessions: found by the hash of their token.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::audit::append_audit;
+use super::users::{USER_COLUMNS, read_user};
+use super::{Store, StoreError};
+use crate::base::clock::Timestamp;
+use crate::base::text::truncate;
+use crate::model::audit::Entry;
+use crate::model::ids::{SessionId, UserId};
+use crate::model::session::{NewSession, Session};
+use crate::model::user::User;
+
+/// How long a session's row outlives it: long enough to answer "who was in last week".
+const KEPT_AFTER_END: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// Most bytes kept of what a client calls itself.
+const USER_AGENT_BYTES_MAX: usize = 200;
+
+impl Store {
+    /// Opens a session for a user who has just proven who they are, and records that in the audit log.
+    /// Removes the user's sessions that ended long ago.
+    ///
+    /// # Errors
+    /// When it could not be kept.
+    pub async fn open_session(&self, user: UserId, session: NewSession, audit: Entry) -> Result<(), StoreError> {
+        self.write("open session", move |tx| {
+            let old = session.at.minus(KEPT_AFTER_END);
+            tx.prepare_cached("DELETE FROM sessions WHERE user_id = ?1 AND coalesce(ended_at, expires_at) < ?2")?.execute((&user, old))?;
+            insert_session(tx, &user, &session)?;
+            append_audit(tx, &audit)
+        })
+        .await
+    }
+
+    /// The session of a token and its user, whatever state both are in.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn session_by_token(&self, token_hash: [u8; 32]) -> Result<Option<(Session, User)>, StoreError> {
+        self.read("read session", move |conn| {
+            let sql = format!(
+                "SELECT {USER_COLUMNS}, sessions.id, sessions.created_at, sessions.last_seen_at, sessions.expires_at, sessions.ended_at
+                 FROM sessions JOIN users ON users.id = sessions.user_id WHERE sessions.token_hash = ?1"
+            );
+            let found = conn.prepare_cached(&sql)?.query_row([token_hash], |row| {
+                let user = read_user(row)?;
+                let session = Session {
+                    id: row.get(6)?,
+                    user_id: user.id.clone(),
+                    created_at: row.get(7)?,
+                    last_seen_at: row.get(8)?,
+                    expires_at: row.get(9)?,
+                    ended_at: row.get(10)?,
+                };
+                Ok((session, user))
+            });
+            Ok(found.optional()?)
+        })
+        .await
+    }
+
+    /// Notes that a session was used at `now`. Never moves it back.
+    ///
+    /// # Errors
+    /// When it could not be kept.
+    pub async fn touch_session(&self, id: SessionId, now: Timestamp) -> Result<(), StoreError> {
+        self.write("touch session", move |tx| {
+            tx.prepare_cached("UPDATE sessions SET last_seen_at = ?2 WHERE id = ?1 AND last_seen_at < ?2")?.execute((&id, now))?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Ends a session. Says whether it was open; only then is it recorded.
+    ///
+    /// # Errors
+    /// When it could not be kept.
+    pub async fn end_session(&self, id: SessionId, now: Timestamp, audit: Entry) -> Result<bool, StoreError> {
+        self.write("end session", move |tx| {
+            let ended = tx.prepare_cached("UPDATE sessions SET ended_at = ?2 WHERE id = ?1 AND ended_at IS NULL")?.execute((&id, now))? > 0;
+            if ended {
+                append_audit(tx, &audit)?;
+            }
+            Ok(ended)
+        })
+        .await
+    }
+}
+
+/// Opens a session inside another store method's transaction.
+pub(in crate::store) fn insert_session(tx: &Connection, user: &UserId, session: &NewSession) -> Result<(), StoreError> {
+    let address = session.origin.address.map(|address| address.to_string());
+    let user_agent = session.origin.user_agent.as_deref().map(|name| truncate(name, USER_AGENT_BYTES_MAX));
+    tx.prepare_cached(
+        "INSERT INTO sessions (id, user_id, token_hash, created_at, last_seen_at, expires_at, address, user_agent)
+         VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?7)",
+    )?
+    .execute((&session.id, user, session.token_hash, session.at, session.expires_at, address, user_agent))?;
+    Ok(())
+}
