@@ -1,0 +1,44 @@
+import type { SourceClass, Widget, WidgetDraft } from '../api/types';
+import { isPrivateHost } from './egress';
+
+/** A new automation with the defaults of the form. */
+export function blankWidget(): WidgetDraft {
+  return {
+    title: '',
+    objective: '',
+    source_config: {
+      source_class: 'public_web',
+      urls: [],
+      documents: [],
+      crawl: { max_pages: 20, max_depth: 2, same_site: true, include: [], exclude: [], robots: true, sitemap: true },
+    },
+    schedule: { kind: 'every', minutes: 1440 },
+    stale_after_hours: 48,
+    visibility: 'company',
+    deep_collection: false,
+    paused: false,
+  };
+}
+
+/** The editable part of an existing automation. */
+export function draftOf(widget: Widget): WidgetDraft {
+  const { title, objective, source_config, schedule, stale_after_hours, visibility, deep_collection, paused } = widget;
+  return structuredClone({ title, objective, source_config, schedule, stale_after_hours, visibility, deep_collection, paused });
+}
+
+/** Pages in one's own network are `internal_web`. */
+export function classOf(url: string): SourceClass {
+  try {
+    return isPrivateHost(new URL(url).hostname) ? 'internal_web' : 'public_web';
+  } catch {
+    return 'public_web';
+  }
+}
+
+/** One entry per line, without blanks. */
+export function lines(text: string): string[] {
+  return text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter(Boolean);
+}

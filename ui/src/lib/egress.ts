@@ -1,0 +1,28 @@
+import type { ApiError } from '../api/errors';
+
+/** The host (with no port) that a refusal is about: named by the server, else found in its words, else the only one asked for. */
+export function blockedHost(refusal: ApiError, urls: string[]): string | null {
+  const named = refusal.extra.details?.host;
+  if (typeof named === 'string' && named) return named;
+  const hosts = [...new Set(urls.map(hostname).filter((host) => host !== null))];
+  return hosts.find((host) => refusal.message.includes(host)) ?? hosts[0] ?? null;
+}
+
+function hostname(url: string): string | null {
+  try {
+    return new URL(url).hostname.replace(/^\[|\]$/g, '');
+  } catch {
+    return null;
+  }
+}
+
+/** True for hosts that live inside a company's network: literal private addresses, single labels, internal suffixes. */
+export function isPrivateHost(host: string): boolean {
+  if (/^(10|127)\.|^192\.168\.|^172\.(1[6-9]|2\d|3[01])\.|^169\.254\.|^100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\./.test(host)) return true;
+  if (host.includes(':')) return /^(::1$|f[cd]|fe80)/i.test(host);
+  return !host.includes('.') || /\.(local|internal|lan|intranet|corp|home|test|localhost)$/i.test(host);
+}
+
+export function isEgressRefusal(error: ApiError | null): boolean {
+  return error?.code === 'egress_not_allowed';
+}

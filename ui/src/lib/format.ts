@@ -1,0 +1,113 @@
+// Figures, sizes and times as text. One place, so that the same value reads the same everywhere.
+
+const numberFormat = new Intl.NumberFormat('en', { maximumFractionDigits: 2 });
+const compactFormat = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
+const absoluteFormat = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'medium' });
+const dayFormat = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium' });
+
+const MINUS = '\u2212';
+
+export function figure(value: number): string {
+  const text = numberFormat.format(value);
+  return text.startsWith('-') ? MINUS + text.slice(1) : text;
+}
+
+/** A figure short enough for a tile: 1.2M rather than 1,234,567. */
+export function shortFigure(value: number): string {
+  return Math.abs(value) >= 1_000_000 ? compactFormat.format(value).replace('-', MINUS) : figure(value);
+}
+
+export function withUnit(value: number, unit: string | null | undefined): string {
+  if (!unit) return figure(value);
+  if (unit === '%') return `${figure(value)}%`;
+  if (/^[$€£¥]$/.test(unit)) return `${unit}${figure(value)}`;
+  return `${figure(value)}\u00a0${unit}`;
+}
+
+/** A change with its sign: +3, −0.5, or 0. */
+export function signed(value: number): string {
+  return value > 0 ? `+${figure(value)}` : figure(value);
+}
+
+/** The change from one figure to another in percent, when that means anything. */
+export function percentChange(previous: number, current: number): string | null {
+  if (previous === 0 || !Number.isFinite(previous)) return null;
+  const percent = ((current - previous) / Math.abs(previous)) * 100;
+  return `${signed(Math.round(percent * 10) / 10)}%`;
+}
+
+export function plural(count: number, one: string, many = `${one}s`): string {
+  return `${figure(count)} ${count === 1 ? one : many}`;
+}
+
+export function bytes(size: number): string {
+  if (size < 1000) return `${size} B`;
+  const units = ['kB', 'MB', 'GB', 'TB'];
+  let value = size;
+  let unit = 'B';
+  for (const next of units) {
+    if (value < 1000) break;
+    value /= 1000;
+    unit = next;
+  }
+  return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${unit}`;
+}
+
+export function absolute(at: string | number): string {
+  return absoluteFormat.format(new Date(at));
+}
+
+export function day(at: string | number): string {
+  return dayFormat.format(new Date(at));
+}
+
+const STEPS: [limit: number, size: number, name: string][] = [
+  [3_600, 60, 'min'],
+  [86_400, 3_600, 'h'],
+  [30 * 86_400, 86_400, 'd'],
+  [365 * 86_400, 30 * 86_400, 'mo'],
+  [Infinity, 365 * 86_400, 'y'],
+];
+
+/** "4 min ago", "in 3 h", "just now". */
+export function relative(at: string | number, now: number): string {
+  const seconds = Math.round((new Date(at).getTime() - now) / 1000);
+  const distance = Math.abs(seconds);
+  if (distance < 45) return seconds > 5 ? 'in moments' : 'just now';
+  const [, size, name] = STEPS.find(([limit]) => distance < limit) ?? [0, 1, 's'];
+  const text = `${Math.max(1, Math.round(distance / size))}\u00a0${name}`;
+  return seconds > 0 ? `in ${text}` : `${text} ago`;
+}
+
+/** A duration in seconds as "0.8 s", "14 s" or "2 min 5 s". */
+export function duration(seconds: number): string {
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 60) return `${Math.round(seconds)} s`;
+  const minutes = Math.floor(seconds / 60);
+  return `${minutes} min ${Math.round(seconds - minutes * 60)} s`;
+}
+
+/** The host of an address, or the text itself when it is none. */
+export function host(url: string): string {
+  try {
+    return new URL(url).host;
+  } catch {
+    return url;
+  }
+}
+
+/** An address without its scheme, for lists. */
+export function shortUrl(url: string): string {
+  return url.replace(/^https?:\/\//, '').replace(/\/$/, '');
+}
+
+/** The first characters of a hash, enough to tell two apart. */
+export function shortHash(hash: string): string {
+  return hash.replace(/^sha256[:-]/, '').slice(0, 12);
+}
+
+/** `automation_spend` as "Automation spend". */
+export function words(key: string): string {
+  const text = key.replaceAll('_', ' ');
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

@@ -1,0 +1,159 @@
+import { describe, expect, it } from 'vitest';
+import { ApiError } from '../api/errors';
+import type { Widget } from '../api/types';
+import { compareCells, isNumeric } from './cells';
+import { toCsv } from './csv';
+import { blankWidget, classOf, lines } from './draft';
+import { blockedHost, isPrivateHost } from './egress';
+import { bytes, duration, percentChange, relative, signed, withUnit } from './format';
+import { freshnessOf } from './freshness';
+import { blocks, inline } from './markdown';
+import { sortOut } from './news';
+import { excerpt } from './quote';
+import { match } from './match';
+import { NO_EVENTS, record } from './runlog';
+import { cronProblem, scheduleText } from './schedule';
+
+const HOUR = 3_600_000;
+
+describe('freshness', () => {
+  it('is a share of the hours after which data is stale', () => {
+    const at = '2026-01-01T00:00:00Z';
+    const read = (hours: number): string => freshnessOf(at, 48, Date.parse(at) + hours * HOUR);
+    expect([0, 12, 12.1, 24, 24.1, 48, 48.1].map(read)).toEqual(['FRESH', 'FRESH', 'RECENT', 'RECENT', 'AGING', 'AGING', 'STALE']);
+  });
+});
+
+describe('figures and times', () => {
+  it('read the same everywhere', () => {
+    expect(withUnit(-1234.5, null)).toBe('\u22121,234.5');
+    expect(withUnit(12, '%')).toBe('12%');
+    expect(withUnit(3, 'MW')).toBe('3\u00a0MW');
+    expect(signed(2)).toBe('+2');
+    expect(percentChange(50, 55)).toBe('+10%');
+    expect(percentChange(0, 5)).toBeNull();
+    expect(bytes(1_536)).toBe('1.5 kB');
+    expect(duration(125)).toBe('2 min 5 s');
+    expect(relative(0, 4 * 60_000)).toBe('4\u00a0min ago');
+    expect(relative(3 * HOUR, 0)).toBe('in 3\u00a0h');
+  });
+});
+
+describe('a quote in its text', () => {
+  it('is found exactly, or with whitespace collapsed, or said to be missing', () => {
+    expect(excerpt('one two three', 'two')).toEqual({ before: 'one ', quote: 'two', after: ' three', found: true });
+    expect(excerpt('one\n two\n three', 'two three')).toMatchObject({ quote: 'two three', found: true });
+    expect(excerpt('one', 'two')).toMatchObject({ quote: 'two', found: false });
+    const long = excerpt(`${'word '.repeat(300)}HERE${' word'.repeat(300)}`, 'HERE', 40);
+    expect(long.before.startsWith('… word')).toBe(true);
+    expect(long.after.endsWith('word …')).toBe(true);
+  });
+});
+
+describe('Markdown', () => {
+  it('keeps markup as text and finds citations', () => {
+    expect(inline('<b>x</b> [12]')).toEqual([{ kind: 'text', text: '<b>x</b> ' }, { kind: 'cite', n: 12 }]);
+    expect(inline('snake_case_name and 2*3*4')).toEqual([{ kind: 'text', text: 'snake_case_name and 2*3*4' }]);
+    expect(inline('**a [1]**')).toEqual([{ kind: 'strong', parts: [{ kind: 'text', text: 'a ' }, { kind: 'cite', n: 1 }] }]);
+  });
+
+  it('splits blocks', () => {
+    const kinds = blocks('# T\n\nline\nline\n\n- a\n- b\n\n> q\n\n```\nx\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |').map((block) => block.kind);
+    expect(kinds).toEqual(['heading', 'paragraph', 'list', 'quote', 'code', 'table']);
+  });
+});
+
+describe('CSV', () => {
+  it('quotes, and disarms formulas but not figures', () => {
+    expect(toCsv(['a', 'b'], [['x,"y"', '=1+1'], ['-5.2%', '-cmd']])).toBe('a,b\r\n"x,""y""",\'=1+1\r\n-5.2%,\'-cmd\r\n');
+  });
+});
+
+describe('table cells', () => {
+  it('sort as figures where they are figures', () => {
+    expect(isNumeric(['1,200', '3.5', ''])).toBe(true);
+    expect(isNumeric(['1', 'n/a'])).toBe(false);
+    expect(['1,200', '30', '4'].sort(compareCells)).toEqual(['4', '30', '1,200']);
+  });
+});
+
+describe('egress', () => {
+  const refusal = (message: string, details = {}): ApiError => new ApiError(422, 'egress_not_allowed', message, { details });
+
+  it('finds the host that was refused', () => {
+    expect(blockedHost(refusal('b.example is not allowed'), ['https://a.example/', 'https://b.example/x'])).toBe('b.example');
+    expect(blockedHost(refusal('not allowed', { host: 'c.example' }), ['https://a.example/'])).toBe('c.example');
+    expect(blockedHost(refusal('not allowed'), ['http://[fd00::1]:8080/'])).toBe('fd00::1');
+  });
+
+  it('knows hosts of the own network', () => {
+    for (const host of ['10.1.2.3', '127.0.0.1', '172.20.0.1', 'wiki', 'wiki.corp', 'fd00::1']) expect(isPrivateHost(host), host).toBe(true);
+    for (const host of ['example.com', '172.32.0.1', '8.8.8.8', '2001:db8::1']) expect(isPrivateHost(host), host).toBe(false);
+    expect(classOf('http://wiki.corp/a')).toBe('internal_web');
+    expect(lines(' a \n\n b')).toEqual(['a', 'b']);
+  });
+});
+
+describe('schedules', () => {
+  it('are said in words', () => {
+    expect(scheduleText({ kind: 'every', minutes: 360 })).toBe('Every 6 hours');
+    expect(scheduleText({ kind: 'cron', expression: '30 7 * * 1-5', time_zone: 'Europe/Paris' })).toBe('Weekdays at 07:30 (Europe/Paris)');
+    expect(cronProblem('* * *')).not.toBeNull();
+    expect(cronProblem('*/5 * * * MON-FRI')).toBeNull();
+  });
+});
+
+describe('addresses', () => {
+  it('fit patterns piece by piece', () => {
+    expect(match('/c/:company/chat', '/c/cmp_1/chat/')).toEqual({ company: 'cmp_1' });
+    expect(match('/c/:company', '/c/cmp_1/chat')).toBeNull();
+  });
+});
+
+describe('the log of a run', () => {
+  it('applies each event once and ends', () => {
+    const page = { seq: 1, kind: 'page', data: { url: 'https://a/', fate: 'new', reason: null, n: 1, budget: 20 } };
+    const log = [page, page, { seq: 2, kind: 'report', data: { report_id: 'rpt_1' } }, { seq: 3, kind: 'done', data: {} }].reduce(record, NO_EVENTS);
+    expect(log).toMatchObject({ collected: 1, budget: 20, reportId: 'rpt_1', state: 'succeeded', ended: true });
+    expect(log.pages).toHaveLength(1);
+  });
+});
+
+describe('news', () => {
+  it('sorts automations by what they ask of the reader', () => {
+    const now = Date.parse('2026-01-03T00:00:00Z');
+    const widget = (id: string, change: number | null, collected: string, state: 'succeeded' | 'failed' = 'succeeded'): Widget => ({
+      ...blankWidget(),
+      id,
+      next_run_at: null,
+      created_at: collected,
+      updated_at: collected,
+      sparkline: [],
+      latest: {
+        run_id: 'r',
+        state,
+        finished_at: collected,
+        report_id: 'p',
+        headline: { name: 'n', value: 1, unit: null, change, as_of: null },
+        findings: 1,
+        metrics: 1,
+        freshness: null,
+        collected_at: collected,
+      },
+    });
+    const news = sortOut(
+      [
+        widget('moved', 2, '2026-01-02T23:00:00Z'),
+        widget('same', 0, '2026-01-02T23:00:00Z'),
+        widget('soon', 1, '2026-01-01T06:00:00Z'),
+        widget('stale', 1, '2025-12-30T00:00:00Z', 'failed'),
+      ],
+      now - 2 * HOUR,
+      now,
+    );
+    expect(news.moved.map((each) => each.id)).toEqual(['moved']);
+    expect(news.staleSoon.map((each) => each.widget.id)).toEqual(['soon']);
+    expect(news.stale.map((each) => each.id)).toEqual(['stale']);
+    expect(news.failed.map((each) => each.id)).toEqual(['stale']);
+  });
+});

@@ -1,0 +1,36 @@
+import type { Widget } from '../api/types';
+import { staleAt } from './freshness';
+import { isUnderWay } from './runs';
+
+const SOON_MS = 12 * 3_600_000;
+
+export interface News {
+  /** Reported since the last look, with a figure that moved, or reported for the first time. */
+  moved: Widget[];
+  rest: Widget[];
+  failed: Widget[];
+  running: Widget[];
+  stale: Widget[];
+  /** Becomes stale within twelve hours unless it runs before. */
+  staleSoon: { widget: Widget; at: number }[];
+}
+
+/** Sorts automations by what they ask of the reader. `since` is when they last looked (ms). */
+export function sortOut(widgets: Widget[], since: number, now: number): News {
+  const news: News = { moved: [], rest: [], failed: [], running: [], stale: [], staleSoon: [] };
+  for (const widget of widgets) {
+    const latest = widget.latest;
+    const finished = latest?.finished_at ? Date.parse(latest.finished_at) : 0;
+    const changed = latest?.state === 'succeeded' && finished > since && latest.headline?.change !== 0;
+    (changed ? news.moved : news.rest).push(widget);
+    if (!latest) continue;
+    if (latest.state === 'failed') news.failed.push(widget);
+    if (isUnderWay(latest.state)) news.running.push(widget);
+    if (!latest.collected_at) continue;
+    const at = staleAt(latest.collected_at, widget.stale_after_hours);
+    const next = widget.next_run_at && !widget.paused ? Date.parse(widget.next_run_at) : Infinity;
+    if (at <= now) news.stale.push(widget);
+    else if (at - now < SOON_MS && next > at) news.staleSoon.push({ widget, at });
+  }
+  return news;
+}

@@ -1,0 +1,44 @@
+// A small history router: the address bar is the state, links are plain anchors.
+
+let path = $state(location.pathname);
+let search = $state(location.search);
+
+export const route = {
+  get path(): string {
+    return path;
+  },
+  get query(): URLSearchParams {
+    return new URLSearchParams(search);
+  },
+};
+
+function settle(): void {
+  path = location.pathname;
+  search = location.search;
+}
+
+/** Goes to an address within the application. */
+export function go(to: string, options: { replace?: boolean } = {}): void {
+  if (to === location.pathname + location.search) return;
+  if (options.replace) history.replaceState(null, '', to);
+  else history.pushState(null, '', to);
+  const moved = path !== location.pathname;
+  settle();
+  if (moved && !options.replace) document.getElementById('main')?.scrollTo(0, 0);
+}
+
+function onClick(event: MouseEvent): void {
+  if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  const anchor = (event.target as Element | null)?.closest('a');
+  if (!anchor || anchor.target || anchor.hasAttribute('download') || anchor.origin !== location.origin) return;
+  if (anchor.pathname.startsWith('/api/')) return;
+  if (anchor.hash && anchor.pathname === location.pathname) return;
+  event.preventDefault();
+  go(anchor.pathname + anchor.search);
+}
+
+/** Starts following the address bar and clicks on links. */
+export function startRouter(): void {
+  addEventListener('popstate', settle);
+  document.addEventListener('click', onClick);
+}

@@ -1,0 +1,121 @@
+// Who is signed in, what the appliance says about itself, and which company is being looked at.
+
+import { api, ApiError, asApiError, type Company, type Me, type SetupState, type Status } from '../api';
+import { whenSignedOut } from '../api/client';
+
+type Phase = 'loading' | 'setup' | 'signed-out' | 'signed-in' | 'unreachable';
+
+const REMEMBERED = 'onsite.company';
+
+let phase = $state<Phase>('loading');
+let me = $state<Me | null>(null);
+let setup = $state<SetupState | null>(null);
+let status = $state<Status | null>(null);
+let trouble = $state<ApiError | null>(null);
+let ended = $state(false);
+
+export const session = {
+  get phase(): Phase {
+    return phase;
+  },
+  get me(): Me | null {
+    return me;
+  },
+  get setup(): SetupState | null {
+    return setup;
+  },
+  get status(): Status | null {
+    return status;
+  },
+  get trouble(): ApiError | null {
+    return trouble;
+  },
+  /** True when a session ended under the user's hands, so that sign-in can say so. */
+  get ended(): boolean {
+    return ended;
+  },
+  get companies(): Company[] {
+    return me?.companies ?? [];
+  },
+  get systemAdmin(): boolean {
+    return me?.user.system_admin ?? false;
+  },
+  get developmentBuild(): boolean {
+    return me?.development_build ?? setup?.development_build ?? status?.development_build ?? false;
+  },
+};
+
+whenSignedOut(() => {
+  if (phase !== 'signed-in') return;
+  ended = true;
+  me = null;
+  status = null;
+  phase = 'signed-out';
+});
+
+/** Finds out whether the appliance is being set up, wants a sign-in, or knows us already. */
+export async function start(): Promise<void> {
+  try {
+    await loadMe();
+  } catch (cause) {
+    const error = asApiError(cause);
+    if (error.status === 401) await findSetup();
+    else {
+      trouble = error;
+      phase = 'unreachable';
+    }
+  }
+}
+
+async function findSetup(): Promise<void> {
+  try {
+    setup = await api.setup();
+    phase = 'setup';
+  } catch (cause) {
+    const error = asApiError(cause);
+    phase = error.status === 404 ? 'signed-out' : 'unreachable';
+    trouble = error.status === 404 ? null : error;
+  }
+}
+
+/** Reads the signed-in user again, for example after a sign-in or a new company. */
+export async function loadMe(): Promise<void> {
+  me = await api.me();
+  trouble = null;
+  ended = false;
+  phase = 'signed-in';
+  void refreshStatus();
+}
+
+export async function refreshStatus(): Promise<void> {
+  status = await api.status().catch(() => status);
+}
+
+export async function signOut(): Promise<void> {
+  await api.signOut().catch(() => undefined);
+  me = null;
+  status = null;
+  phase = 'signed-out';
+}
+
+/** The company to open when the address names none. */
+export function preferredCompany(): Company | null {
+  const remembered = readRemembered();
+  return session.companies.find((company) => company.id === remembered) ?? session.companies[0] ?? null;
+}
+
+export function rememberCompany(id: string): void {
+  try {
+    localStorage.setItem(REMEMBERED, id);
+  } catch {
+    // without storage the first company is opened next time
+  }
+}
+
+function readRemembered(): string | null {
+  try {
+    return localStorage.getItem(REMEMBERED);
+  } catch {
+    return null;
+  }
+}
