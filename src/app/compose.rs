@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::http::AppState;
 use crate::http::metrics::Metrics;
 use crate::http::state::Facts;
+use crate::services::egress::{Egress, EgressSettings};
 use crate::store::{Store, StoreOptions};
 
 /// The longest body of an ordinary request. Uploads have a limit of their own.
@@ -46,6 +47,10 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
     let Parts { dir, config, seams, tasks, certificate_fingerprint } = parts;
     let options = StoreOptions { readers_max: usize::try_from(config.server.readers_max).unwrap_or(12), now: seams.now() };
     let store = Store::open(&dir, options)?;
+    let egress_settings = EgressSettings { extra_authorities: config.appliance.extra_ca_file.as_ref().map(Into::into), ..EgressSettings::default() };
+    let egress = Egress::new(store.clone(), seams.clone(), &tasks, egress_settings)
+        .await
+        .map_err(|error| StartError::Part { part: "egress", source: error.into() })?;
     let signals = Signals::default();
     let facts = Facts {
         version: env!("CARGO_PKG_VERSION"),
@@ -53,7 +58,7 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
         certificate_fingerprint,
         body_bytes_max: BODY_BYTES_MAX,
     };
-    let state = AppState { facts: Arc::new(facts), metrics: Metrics::new(env!("CARGO_PKG_VERSION")), seams, signals, store, tasks };
+    let state = AppState { egress, facts: Arc::new(facts), metrics: Metrics::new(env!("CARGO_PKG_VERSION")), seams, signals, store, tasks };
     Ok(Composed { state })
 }
 

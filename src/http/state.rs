@@ -6,11 +6,14 @@ use super::metrics::Metrics;
 use crate::base::seams::Seams;
 use crate::base::signal::Signals;
 use crate::base::tasks::Tasks;
+use crate::services::egress::Egress;
 use crate::store::Store;
 
 /// The features and services that handlers call. Cheap to clone: every field is.
 #[derive(Clone)]
 pub struct AppState {
+    /// The only way out.
+    pub egress: Egress,
     /// Facts that do not change while the process runs.
     pub facts: Arc<Facts>,
     /// Counts requests.
