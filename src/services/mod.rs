@@ -10,3 +10,4 @@ pub mod embed;
 pub mod ledger;
 pub mod licensing;
 pub mod plans;
+pub mod recall;

@@ -163,8 +163,11 @@ pub(super) fn vector(conn: &Connection, id: ChunkId) -> Result<Option<Vec<f32>>,
 }
 
 pub(super) fn insert(tx: &Connection, id: ChunkId, company_number: u32, vector: &[f32]) -> Result<(), StoreError> {
-    tx.prepare_cached("INSERT INTO chunk_vectors (id, company, embedding) VALUES (?1, ?2, ?3)")?
-        .execute((id.number(), company_number, bytes(vector)))?;
+    tx.prepare_cached("INSERT INTO chunk_vectors (id, company, embedding) VALUES (?1, ?2, ?3)")?.execute((
+        id.number(),
+        company_number,
+        bytes(vector),
+    ))?;
     Ok(())
 }
 
@@ -220,8 +223,8 @@ mod tests {
         let (store, _folder) = store();
         let (user, company) = user_and_company(&store).await;
         let (other, _) = user_and_company(&store).await;
-        let (secret, secret_run) = run(&store, &company, &user, None, 0).await;
-        let (open, open_run) = run(&store, &company, &user, None, 0).await;
+        let (secret, secret_run, _) = run(&store, &company, &user, None, 0).await;
+        let (open, open_run, _) = run(&store, &company, &user, None, 0).await;
         let hidden: Vec<_> = (0..8).map(|i| chunk(Some((&secret, &secret_run)), i, "Rhine level.", pointing(0, 0.0))).collect();
         let hidden = store.insert_chunks(company.clone(), MODEL, hidden).await.unwrap();
         let mut recent = chunk(Some((&open, &open_run)), 0, "Rhine level today.", pointing(0, 0.3));

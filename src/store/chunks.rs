@@ -99,9 +99,8 @@ impl Store {
         hashes: Vec<String>,
     ) -> Result<HashMap<String, KnownEmbedding>, StoreError> {
         self.read("find known embeddings", move |conn| {
-            let mut find = conn.prepare_cached(
-                "SELECT id, token_count FROM chunks WHERE company_id = ?1 AND chunk_hash = ?2 AND embedding_model = ?3 LIMIT 1",
-            )?;
+            let mut find =
+                conn.prepare_cached("SELECT id, token_count FROM chunks WHERE company_id = ?1 AND chunk_hash = ?2 AND embedding_model = ?3 LIMIT 1")?;
             let mut known = HashMap::new();
             for hash in hashes {
                 let found = find.query_row((&company, &hash, embedding_model), |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
@@ -191,7 +190,8 @@ impl Store {
 }
 
 /// The columns that [`read_chunk`] reads, from `chunks c`.
-pub(super) const SELECT_CHUNK: &str = "SELECT c.id, c.company_id, c.origin, c.widget_id, c.run_id, c.report_id, c.document_id, c.chunk_type, c.ordinal,
+pub(super) const SELECT_CHUNK: &str =
+    "SELECT c.id, c.company_id, c.origin, c.widget_id, c.run_id, c.report_id, c.document_id, c.chunk_type, c.ordinal,
     c.title, c.content, c.source_urls, c.page_number, c.content_hash, c.entity_tags, c.metric_tags, c.metric_value, c.collected_at,
     c.stale_after_hours, c.metadata_json, c.token_count, c.embedding_model FROM chunks c";
 /// What decides who may see a chunk.
@@ -274,7 +274,7 @@ fn insert_batch(tx: &Connection, company: &CompanyId, embedding_model: &str, bat
 }
 
 #[cfg(test)]
-pub(in crate::store) mod testing {
+pub(crate) mod testing {
     use super::*;
     use crate::base::clock::Timestamp;
     use crate::base::seams::Seams;
@@ -284,11 +284,17 @@ pub(in crate::store) mod testing {
     pub(in crate::store) const MODEL: &str = "test-model";
 
     /// A widget with a run and a report.
-    pub(in crate::store) async fn run(store: &Store, company: &CompanyId, user: &UserId, widget: Option<&WidgetId>, queued_at: i64) -> (WidgetId, RunId) {
+    pub(crate) async fn run(
+        store: &Store,
+        company: &CompanyId,
+        user: &UserId,
+        widget: Option<&WidgetId>,
+        queued_at: i64,
+    ) -> (WidgetId, RunId, ReportId) {
         let seams = Seams::system();
         let (new, run, report) = (WidgetId::new(&seams), RunId::new(&seams), ReportId::new(&seams));
         let widget = widget.cloned().unwrap_or(new);
-        let rows = (widget.clone(), company.clone(), user.clone(), run.clone(), report);
+        let rows = (widget.clone(), company.clone(), user.clone(), run.clone(), report.clone());
         store
             .write("test run", move |tx| {
                 let (widget, company, user, run, report) = rows;
@@ -311,7 +317,17 @@ pub(in crate::store) mod testing {
             })
             .await
             .unwrap();
-        (widget, run)
+        (widget, run, report)
+    }
+
+    impl Store {
+        /// A document's row.
+        pub(crate) async fn test_document(&self, (document, company, user): (DocumentId, CompanyId, UserId)) {
+            let insert =
+                "INSERT INTO documents (id, company_id, name, media_type, size_bytes, version, content_hash, state, uploaded_by, uploaded_at)
+                          VALUES (?1, ?2, 'Handbook', 'text/plain', 0, 1, '00', 'stored', ?3, 0)";
+            self.write("test document", move |tx| Ok(tx.execute(insert, (&document, &company, &user))?)).await.unwrap();
+        }
     }
 
     /// A unit vector that points mostly along `axis`.
@@ -358,7 +374,7 @@ mod tests {
     async fn a_chunk_is_read_back_as_it_was_put_in() {
         let (store, _folder) = store();
         let (user, company) = user_and_company(&store).await;
-        let (widget, run) = run(&store, &company, &user, None, 0).await;
+        let (widget, run, _) = run(&store, &company, &user, None, 0).await;
         let new = chunk(Some((&widget, &run)), 0, "The Rhine is long.", pointing(0, 0.0));
         let ids = store.insert_chunks(company.clone(), MODEL, vec![new.clone()]).await.unwrap();
         let read = store.chunk(company.clone(), user.clone(), ids[0]).await.unwrap().unwrap();
@@ -375,7 +391,7 @@ mod tests {
     async fn numbers_are_not_given_twice() {
         let (store, _folder) = store();
         let (user, company) = user_and_company(&store).await;
-        let (widget, run) = run(&store, &company, &user, None, 0).await;
+        let (widget, run, _) = run(&store, &company, &user, None, 0).await;
         let chunks = |n: u32| (0..n).map(|i| chunk(Some((&widget, &run)), i, "Text.", pointing(0, 0.0))).collect::<Vec<_>>();
         let before = store.insert_chunks(company.clone(), MODEL, chunks(150)).await.unwrap();
         assert!(before.windows(2).all(|pair| pair[0].number() + 1 == pair[1].number()));
@@ -390,10 +406,10 @@ mod tests {
     async fn the_latest_two_runs_keep_their_chunks() {
         let (store, _folder) = store();
         let (user, company) = user_and_company(&store).await;
-        let (widget, first) = run(&store, &company, &user, None, 1).await;
-        let (_, second) = run(&store, &company, &user, Some(&widget), 2).await;
-        let (_, third) = run(&store, &company, &user, Some(&widget), 3).await;
-        let (_, _empty) = run(&store, &company, &user, Some(&widget), 4).await;
+        let (widget, first, _) = run(&store, &company, &user, None, 1).await;
+        let (_, second, _) = run(&store, &company, &user, Some(&widget), 2).await;
+        let (_, third, _) = run(&store, &company, &user, Some(&widget), 3).await;
+        let (_, _empty, _) = run(&store, &company, &user, Some(&widget), 4).await;
         for of in [&first, &second, &third] {
             let chunks = vec![chunk(Some((&widget, of)), 0, "Text.", pointing(0, 0.0)); 2];
             store.insert_chunks(company.clone(), MODEL, chunks).await.unwrap();
@@ -409,7 +425,7 @@ mod tests {
         let (store, _folder) = store();
         let (user, company) = user_and_company(&store).await;
         let (other, _) = user_and_company(&store).await;
-        let (widget, run) = run(&store, &company, &user, None, 0).await;
+        let (widget, run, _) = run(&store, &company, &user, None, 0).await;
         let ids = store.insert_chunks(company.clone(), MODEL, vec![chunk(Some((&widget, &run)), 0, "Text.", pointing(0, 0.0))]).await.unwrap();
         assert!(store.chunk(company.clone(), other.clone(), ids[0]).await.unwrap().is_some());
         store.write("hide", move |tx| Ok(tx.execute("UPDATE widgets SET visibility = 'private'", [])?)).await.unwrap();

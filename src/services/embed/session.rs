@@ -16,19 +16,20 @@ pub(super) const DIMENSION: usize = 384;
 /// Its position table has 512 places, two of which are its own markers.
 pub(super) const TOKENS_MAX: usize = 510;
 
-/// The tokenizer, cut to no length and padded to none.
-pub(super) struct Words(Tokenizer);
+/// The tokenizer, cut to no length and padded to none. Giving it up gives its memory back.
+pub(super) struct Words(Option<Tokenizer>);
 
 impl Words {
     pub(super) fn load() -> Result<Self, EmbedError> {
         let mut tokenizer = Tokenizer::from_bytes(asset::TOKENIZER).map_err(|error| EmbedError::Load(error.to_string()))?;
         tokenizer.with_padding(None).with_truncation(None).map_err(|error| EmbedError::Load(error.to_string()))?;
-        Ok(Self(tokenizer))
+        Ok(Self(Some(tokenizer)))
     }
 
     /// The model's input for a text: marker, at most [`TOKENS_MAX`] tokens, marker.
     fn ids(&self, text: &str) -> Result<Vec<i32>, EmbedError> {
-        let encoding = self.0.encode_fast(text, true).map_err(|error| EmbedError::Failed(error.to_string()))?;
+        let tokenizer = self.0.as_ref().ok_or(EmbedError::Stopping)?;
+        let encoding = tokenizer.encode_fast(text, true).map_err(|error| EmbedError::Failed(error.to_string()))?;
         let mut ids: Vec<i32> = encoding.get_ids().iter().map(|&id| i32::try_from(id).unwrap_or(0)).collect();
         if ids.len() > TOKENS_MAX + 2 {
             let end = ids.last().copied().unwrap_or(0);
@@ -39,9 +40,17 @@ impl Words {
     }
 }
 
+impl Drop for Words {
+    fn drop(&mut self) {
+        drop(self.0.take());
+        asset::release_heap();
+    }
+}
+
 impl TokenSpans for Words {
     fn token_spans(&self, text: &str) -> Vec<Range<usize>> {
-        match self.0.encode(text, false) {
+        let Some(tokenizer) = &self.0 else { return Vec::new() };
+        match tokenizer.encode(text, false) {
             Ok(encoding) => encoding.get_offsets().iter().map(|&(start, end)| start..end).collect(),
             Err(error) => {
                 // It has an answer for every text; were it not so, bytes are the finest tokens there are and no text would be lost.
@@ -119,6 +128,13 @@ impl Session {
         let data = hidden.to_contiguous();
         let values = data.data();
         Ok(rows.iter().enumerate().map(|(index, row)| pool_mean(&values[index * width * DIMENSION..][..row.len() * DIMENSION], row.len())).collect())
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // The computing threads have heaps of their own.
+        self.pool.run(asset::release_heap);
     }
 }
 

@@ -1,0 +1,90 @@
+//! Recall: everything collected and uploaded, cut into chunks, and found again for a question with its citation.
+
+mod drafts;
+mod ingest;
+mod quote;
+mod rank;
+mod search;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use crate::base::seams::Seams;
+use crate::base::tasks::Tasks;
+use crate::model::chunk::{Chunk, ChunkId};
+use crate::model::ids::{CompanyId, UserId};
+use crate::services::embed::{EmbedError, Embedder};
+use crate::store::{Store, StoreError};
+
+pub use drafts::{DocumentSource, ReportSource, SourceText};
+pub use ingest::{IngestProgress, IngestSummary};
+pub use search::{RESULTS_MAX, RecallFilter, RecallQuery, Recalled};
+
+/// How recall runs.
+#[derive(Clone, Copy, Debug)]
+pub struct RecallSettings {
+    /// Whether automations' chunks are made and queried (`AUTOMATION_VECTORSTORE_ENABLED`). Turned off, chunks stay and are not queried;
+    /// documents are recalled all the same.
+    pub automations_enabled: bool,
+    /// The latest runs of a widget that keep their chunks.
+    pub runs_kept: u32,
+}
+
+impl Default for RecallSettings {
+    fn default() -> Self {
+        Self { automations_enabled: true, runs_kept: 2 }
+    }
+}
+
+/// Why recall failed.
+#[derive(Debug, thiserror::Error)]
+pub enum RecallError {
+    /// No vectors.
+    #[error(transparent)]
+    Embed(#[from] EmbedError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Cutting the text failed.
+    #[error("cutting the text failed: {0}")]
+    Cut(String),
+}
+
+/// The recall service. Cheap to clone.
+#[derive(Clone)]
+pub struct Recall {
+    store: Store,
+    embedder: Arc<dyn Embedder>,
+    seams: Seams,
+    tasks: Tasks,
+    settings: RecallSettings,
+}
+
+impl Recall {
+    /// Recall over a store, with the vectors of an embedder.
+    #[must_use]
+    pub fn new(store: Store, embedder: Arc<dyn Embedder>, seams: Seams, tasks: Tasks, settings: RecallSettings) -> Self {
+        Self { store, embedder, seams, tasks, settings }
+    }
+
+    /// Whether what automations collect can be recalled.
+    #[must_use]
+    pub fn automations_enabled(&self) -> bool {
+        self.settings.automations_enabled
+    }
+
+    /// A company's chunk, if it is there and `viewer` may see it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn chunk(&self, company: &CompanyId, viewer: &UserId, id: ChunkId) -> Result<Option<Chunk>, StoreError> {
+        self.store.chunk(company.clone(), viewer.clone(), id).await
+    }
+}
+
+impl std::fmt::Debug for Recall {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recall").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
