@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod bootstrap;
+pub mod chat;
 pub mod chunk;
 pub mod chunker;
 pub mod company;

@@ -7,6 +7,7 @@ pub mod collect;
 pub mod companies;
 pub mod egress;
 pub mod embed;
+pub mod gateway;
 pub mod ledger;
 pub mod licensing;
 pub mod plans;

@@ -3,10 +3,12 @@
 pub mod audit;
 pub mod backup;
 pub mod bootstrap;
+pub mod chat_runs;
 pub mod chunk_index;
 pub mod chunks;
 pub mod columns;
 pub mod companies;
+pub mod conversations;
 pub mod egress;
 mod engine;
 mod error;

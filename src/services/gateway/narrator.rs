@@ -1,0 +1,234 @@
+//! The built-in narrator: answers by quoting what was recalled, word for word, and says that it does.
+//!
+//! It generates nothing, so it can say nothing that is not in a source. When no passage answers, it says so and what to do.
+
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+
+use super::prompt::estimate_tokens;
+use super::provider::{Completion, CompletionRequest, Delta, FinishReason, Provider, ProviderError, RecalledPassage};
+use super::relevance::{Chosen, choose};
+use super::sentences::reference_mark;
+
+/// How answers begin that quote.
+pub const LEAD: &str = "Quoted from your sources, not generated:";
+/// About how much text a part of the answer carries, in bytes: small enough to be seen coming.
+const DELTA_BYTES: usize = 48;
+
+/// The extractive back-end.
+#[derive(Clone, Copy, Debug)]
+pub struct Narrator;
+
+impl Provider for Narrator {
+    fn name(&self) -> &'static str {
+        "narrator"
+    }
+
+    fn model(&self) -> &'static str {
+        "built-in narrator"
+    }
+
+    fn quotes(&self) -> bool {
+        true
+    }
+
+    fn context_tokens(&self) -> u32 {
+        // It reads every passage it is given; this only bounds how many.
+        32_768
+    }
+
+    fn complete(&self, request: CompletionRequest) -> BoxFuture<'_, Result<Completion, ProviderError>> {
+        let mut deltas = answer(&request.question, &request.recalled);
+        let completion = deltas.iter().map(|delta| if let Delta::Text(text) = delta { estimate_tokens(text) } else { 0 }).sum();
+        // It has no prompt but the question: the passages cost nothing to quote.
+        deltas.push(Delta::Usage { prompt: estimate_tokens(&request.question), completion, estimated: true });
+        deltas.push(Delta::Finish(FinishReason::Stop));
+        let cancel = request.cancel;
+        let parts =
+            futures_util::stream::iter(deltas).map(move |delta| if cancel.is_cancelled() { Err(ProviderError::Cancelled) } else { Ok(delta) });
+        Box::pin(std::future::ready(Ok(parts.boxed())))
+    }
+}
+
+/// The whole answer as parts.
+fn answer(question: &str, passages: &[RecalledPassage]) -> Vec<Delta> {
+    let chosen = choose(question, passages);
+    if chosen.is_empty() {
+        return in_parts(&no_answer(passages.len()));
+    }
+    let mut deltas = in_parts(LEAD);
+    let mut at = 0;
+    while at < chosen.len() {
+        let together = chosen[at..].iter().take_while(|next| next.passage == chosen[at].passage).count();
+        deltas.extend(paragraph(&chosen[at..at + together], &passages[chosen[at].passage], chosen.len() > together));
+        at += together;
+    }
+    deltas
+}
+
+/// The quotes of one passage: every one with its citation.
+fn paragraph(chosen: &[Chosen<'_>], passage: &RecalledPassage, one_of_many: bool) -> Vec<Delta> {
+    let mut text = String::from(if one_of_many { "\n\n- " } else { "\n\n" });
+    for (place, sentence) in chosen.iter().enumerate() {
+        let separator = if place == 0 { "" } else { " " };
+        text.push_str(&format!("{separator}{} [{}]", quoted(sentence.text), passage.n));
+    }
+    text.push_str(&format!(" — {}", passage.title.trim()));
+    let best =
+        chosen.iter().max_by(|a, b| a.score.total_cmp(&b.score)).and_then(|best| pieces(best.text).into_iter().max_by_key(|piece| piece.len()));
+    let mut deltas = in_parts(&text);
+    deltas.extend(best.map(|quote| Delta::Cite { n: passage.n, quote: quote.to_owned() }));
+    deltas
+}
+
+/// In quotation marks. A reference mark of the source, such as `[12]`, would read as a citation of ours: it is left out, visibly within a sentence.
+fn quoted(sentence: &str) -> String {
+    pieces(sentence).iter().map(|piece| format!("“{piece}”")).collect::<Vec<_>>().join(" … ")
+}
+
+/// The exact parts of a sentence around the reference marks in it.
+fn pieces(sentence: &str) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    let mut start = 0;
+    for (at, _) in sentence.match_indices('[') {
+        if let Some(length) = reference_mark(&sentence[at..]).filter(|_| at >= start) {
+            pieces.push(sentence[start..at].trim());
+            start = at + length;
+        }
+    }
+    pieces.push(sentence[start..].trim());
+    pieces.retain(|piece| piece.chars().any(char::is_alphanumeric));
+    pieces
+}
+
+fn no_answer(passages: usize) -> String {
+    let found = match passages {
+        0 => "Nothing that could answer this has been collected or uploaded yet.".to_owned(),
+        1 => "The one passage that was recalled for this question does not answer it.".to_owned(),
+        n => format!("None of the {n} passages that were recalled for this question answers it."),
+    };
+    format!(
+        "{found} This appliance has no language model configured, so it quotes its sources and makes nothing up.\n\n\
+         What you can do: run an automation over pages that cover the question, upload a document about it, or ask again with words that your sources use."
+    )
+}
+
+/// Cuts a text after words into parts of about [`DELTA_BYTES`].
+fn in_parts(text: &str) -> Vec<Delta> {
+    let mut parts = Vec::new();
+    let mut part = String::new();
+    for word in text.split_inclusive(' ') {
+        part.push_str(word);
+        if part.len() >= DELTA_BYTES {
+            parts.push(Delta::Text(std::mem::take(&mut part)));
+        }
+    }
+    if !part.is_empty() {
+        parts.push(Delta::Text(part));
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn passage(n: usize, title: &str, content: &str, cosine: f32) -> RecalledPassage {
+        RecalledPassage {
+            n,
+            title: title.to_owned(),
+            source: "https://example.org/".to_owned(),
+            content: content.to_owned(),
+            quotable: content.to_owned(),
+            freshness: "FRESH".to_owned(),
+            collected_at: "2026-11-22T00:00:00Z".to_owned(),
+            cosine,
+        }
+    }
+
+    fn text(deltas: &[Delta]) -> String {
+        deltas.iter().filter_map(|delta| if let Delta::Text(text) = delta { Some(text.as_str()) } else { None }).collect()
+    }
+
+    fn cites(deltas: &[Delta]) -> Vec<(usize, String)> {
+        deltas.iter().filter_map(|delta| if let Delta::Cite { n, quote } = delta { Some((*n, quote.clone())) } else { None }).collect()
+    }
+
+    fn library() -> Vec<RecalledPassage> {
+        vec![
+            passage(
+                1,
+                "Berlin",
+                "Berlin is the capital of Germany.[3] It has 3,755,251 inhabitants. The city lies on the Spree.\nThe zoo opened in 1844.",
+                0.6,
+            ),
+            passage(2, "Hamburg", "Hamburg has 1,910,160 inhabitants. The port is the third largest of Europe.", 0.45),
+            passage(3, "Opening hours", "The museum is open from 10 to 18. Admission costs 12 euros.", 0.2),
+        ]
+    }
+
+    #[test]
+    fn a_figure_is_quoted_with_its_citation() {
+        let deltas = answer("How many inhabitants does Berlin have?", &library());
+        let text = text(&deltas);
+        assert!(text.starts_with(LEAD), "{text}");
+        assert!(text.contains("“It has 3,755,251 inhabitants.” [1]"), "{text}");
+        assert!(!text.contains("zoo") && !text.contains("museum"), "{text}");
+        assert_eq!(cites(&deltas)[0], (1, "It has 3,755,251 inhabitants.".to_owned()));
+        assert!(deltas.len() >= 3);
+    }
+
+    #[test]
+    fn a_reference_mark_of_the_source_does_not_become_a_citation() {
+        let deltas = answer("What is the capital of Germany?", &library());
+        assert!(text(&deltas).contains("“Berlin is the capital of Germany.” [1]"), "{}", text(&deltas));
+        assert_eq!(pieces("One[2] and two [x] more.[13]"), ["One", "and two [x] more."]);
+    }
+
+    #[test]
+    fn a_moment_is_preferred_when_the_question_asks_when() {
+        let deltas = answer("When did the zoo of Berlin open?", &library());
+        assert!(text(&deltas).contains("“The zoo opened in 1844.” [1]"), "{}", text(&deltas));
+    }
+
+    #[test]
+    fn what_the_sources_do_not_say_is_not_answered() {
+        for question in ["Who won the chess championship?", "What is the boiling point of mercury?", "How many moons does Jupiter have?", "?!", ""] {
+            let deltas = answer(question, &library());
+            assert!(text(&deltas).contains("What you can do"), "{question}: {}", text(&deltas));
+            assert!(cites(&deltas).is_empty());
+        }
+        assert!(text(&answer("Anything?", &[])).starts_with("Nothing that could answer"));
+    }
+
+    #[test]
+    fn the_same_sentence_from_two_passages_is_quoted_once() {
+        let passages = [passage(1, "A", "Output rose to 40 tons in 2025.", 0.7), passage(2, "B", "Output rose to 40 tons in 2025.", 0.7)];
+        assert_eq!(cites(&answer("To how many tons did output rise in 2025?", &passages)).len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn every_quote_is_an_exact_part_of_its_passage(
+            question in "(how many |when )?[a-e ]{1,30}",
+            contents in proptest::collection::vec("([a-e]{1,4}[ .,\n!?\"”\\[\\]]{1,2}|[0-9]{1,4}[ .]|\\[[0-9]{1,2}\\]|é|。|\\PC){0,60}", 0..6),
+        ) {
+            let passages: Vec<_> = contents.iter().enumerate().map(|(at, content)| passage(at + 1, "b c", content, 0.6)).collect();
+            for chosen in choose(&question, &passages) {
+                prop_assert!(passages[chosen.passage].quotable.contains(chosen.text));
+                for piece in pieces(chosen.text) {
+                    prop_assert!(passages[chosen.passage].quotable.contains(piece));
+                }
+            }
+            let deltas = answer(&question, &passages);
+            let whole = text(&deltas);
+            for (n, quote) in cites(&deltas) {
+                prop_assert!(passages[n - 1].quotable.contains(&quote) && whole.contains(&quote));
+                let marker = format!("[{n}]");
+                prop_assert!(whole.contains(&marker));
+            }
+            prop_assert!(choose(&question, &passages).len() <= 5);
+        }
+    }
+}
