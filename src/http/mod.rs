@@ -4,6 +4,7 @@ pub mod assets;
 pub mod errors;
 pub mod extract;
 pub mod metrics;
+pub mod refusals;
 pub mod router;
 pub mod routes;
 pub mod security;
