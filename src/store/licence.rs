@@ -2,8 +2,10 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
+use super::audit::append_audit;
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
+use crate::model::audit::Entry;
 use crate::model::ids::{CompanyId, LicenceId};
 
 /// A code to keep.
@@ -21,7 +23,7 @@ pub struct NewCode {
     pub claims_json: String,
     /// When it was entered.
     pub at: Timestamp,
-    /// Who entered it: a user id, or `cli`.
+    /// Who entered it: a user id, `system` or `cli`.
     pub by: String,
 }
 
@@ -48,12 +50,20 @@ pub struct Subscription {
 }
 
 impl Store {
-    /// Keeps a code that was found good. False when a newer code of the same customer came first: nothing is kept then.
+    /// Keeps a code that was found good, together with its audit row. False when a newer code of the same customer came first: nothing
+    /// is kept then.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn keep_activation_code(&self, code: NewCode) -> Result<bool, StoreError> {
-        self.write("keep activation code", move |tx| keep_in(tx, &code)).await
+    pub async fn keep_activation_code(&self, code: NewCode, entry: Entry) -> Result<bool, StoreError> {
+        self.write("keep activation code", move |tx| {
+            let kept = keep_in(tx, &code)?;
+            if kept {
+                append_audit(tx, &entry)?;
+            }
+            Ok(kept)
+        })
+        .await
     }
 
     /// Reads what a licence's state is computed from.
@@ -119,6 +129,7 @@ pub fn facts(conn: &Connection) -> Result<LicenceFacts, StoreError> {
 mod tests {
     use super::*;
     use crate::base::seams::Seams;
+    use crate::model::audit::Actor;
     use crate::store::testing;
 
     #[tokio::test]
@@ -134,12 +145,17 @@ mod tests {
             at: Timestamp::from_millis(at),
             by: "cli".into(),
         };
+        let keep = |code: NewCode| {
+            let entry = Entry::new(code.at, Actor::Cli, "license.enter", code.jti.as_str());
+            store.keep_activation_code(code, entry)
+        };
         let first = code("acme", 2, 1_000);
-        assert!(store.keep_activation_code(first.clone()).await.unwrap());
-        assert!(!store.keep_activation_code(code("acme", 1, 2_000)).await.unwrap());
-        assert!(store.keep_activation_code(code("other", 1, 500)).await.unwrap(), "the clock went back");
+        assert!(keep(first.clone()).await.unwrap());
+        assert!(!keep(code("acme", 1, 2_000)).await.unwrap());
+        assert!(keep(code("other", 1, 500)).await.unwrap(), "the clock went back");
         assert_eq!(store.licence_facts().await.unwrap().lines, ["other 1", "acme 2"]);
-        assert!(store.keep_activation_code(first).await.unwrap());
+        assert!(keep(first).await.unwrap());
         assert_eq!(store.licence_facts().await.unwrap().lines, ["acme 2", "other 1"], "entered again");
+        assert_eq!(store.audit_after(0, 9).await.unwrap().len(), 3, "what was kept, and only that");
     }
 }

@@ -7,6 +7,7 @@ use super::super::DataDirArgument;
 use super::super::outcome::{CommandResult, Failure, say, table};
 use super::input::{rows, text_of};
 use crate::base::seams::Seams;
+use crate::model::audit::Actor;
 use crate::model::plans::{Feature, Limit};
 use crate::services::licensing::{EnterError, KeyRing, LicenceStatus, Licensing, LicensingSettings, build_date, compute};
 use crate::store::{Store, StoreOptions, licence, open_read_only};
@@ -58,7 +59,7 @@ impl Enter {
         let store = Store::open_for_command(&dir, StoreOptions { readers_max: 1, now: seams.now() }).map_err(Failure::failed)?;
         let licensing = Licensing::new(store, seams, settings);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
-        match runtime.block_on(licensing.enter(&text, "cli")) {
+        match runtime.block_on(licensing.enter(&text, Actor::Cli, None)) {
             Ok(status) => {
                 show(&status, self.json);
                 Ok(())

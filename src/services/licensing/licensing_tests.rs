@@ -56,7 +56,7 @@ impl Bench {
     }
 
     async fn enter(&self, code: &SignedCode) -> Result<LicenceStatus, ReasonCode> {
-        self.licensing.enter(&code.to_armour(), "usr_test").await.map_err(|error| match error {
+        self.licensing.enter(&code.to_armour(), Actor::Cli, None).await.map_err(|error| match error {
             EnterError::Refused(refusal) => refusal.reason,
             EnterError::Store(error) => panic!("{error}"),
         })
@@ -142,10 +142,16 @@ async fn what_does_not_count_is_refused_with_its_reason_and_changes_nothing() {
     assert_eq!(bench.licensing.status().await.unwrap().plan.key, "team");
 
     let mistyped = good.to_line().replacen("ONSITE1-", "ONSITE1-0", 1);
-    let Err(EnterError::Refused(refusal)) = bench.licensing.enter(&mistyped, "cli").await else { panic!("taken") };
+    let Err(EnterError::Refused(refusal)) = bench.licensing.enter(&mistyped, Actor::System, None).await else { panic!("taken") };
     assert_eq!(refusal.reason, ReasonCode::Malformed);
     assert!(refusal.message.contains("group 1 ("), "{}", refusal.message);
     assert!(!refusal.remedy().is_empty());
+
+    let audit = bench.store.audit_after(0, 99).await.unwrap();
+    assert_eq!(audit.len(), 10, "every attempt left a row");
+    assert_eq!((audit[0].outcome, audit[0].object.starts_with("lic_")), (Outcome::Ok, true));
+    assert!(audit[1..].iter().all(|row| row.outcome == Outcome::Refused));
+    assert!(audit[9].detail_json.contains("malformed"));
 }
 
 #[tokio::test]

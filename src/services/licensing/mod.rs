@@ -9,14 +9,18 @@ pub mod keys;
 pub mod status;
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
+
+use serde_json::json;
 
 use crate::base::clock::Timestamp;
 use crate::base::seams::Seams;
+use crate::model::audit::{Actor, Entry, Outcome};
 use crate::model::ids::CompanyId;
 use crate::model::licence::{MalformedCode, ReasonCode, SignedCode};
 use crate::model::plans::{self, Plan};
-use crate::store::licence::{LicenceFacts, NewCode};
+use crate::store::licence::NewCode;
 use crate::store::{Store, StoreError};
 
 pub use keys::{KeyRing, KeyRingError};
@@ -118,29 +122,47 @@ impl Licensing {
         self.inner.settings.ring.is_development()
     }
 
-    /// Judges a code as pasted or uploaded and keeps it if its plan would apply.
+    /// Judges a code as pasted or uploaded and keeps it if its plan would apply. Either way an audit row says so.
     ///
     /// # Errors
     /// [`CodeRefusal`] with the reason, or that the store failed.
-    pub async fn enter(&self, text: &str, by: &str) -> Result<LicenceStatus, EnterError> {
-        let Inner { store, seams, settings } = &*self.inner;
+    pub async fn enter(&self, text: &str, actor: Actor, address: Option<IpAddr>) -> Result<LicenceStatus, EnterError> {
+        let entry = Entry { address, ..Entry::new(self.inner.seams.now(), actor, "license.enter", "activation code") };
+        match self.try_enter(text, entry.clone()).await {
+            Err(EnterError::Refused(refusal)) => {
+                let detail = json!({ "reason": refusal.reason, "message": refusal.message });
+                self.inner.store.record_audit(Entry { outcome: Outcome::Refused, detail, ..entry }).await?;
+                Err(refusal.into())
+            }
+            other => other,
+        }
+    }
+
+    async fn try_enter(&self, text: &str, entry: Entry) -> Result<LicenceStatus, EnterError> {
+        let Inner { store, settings, .. } = &*self.inner;
         let code = SignedCode::from_text(text).map_err(CodeRefusal::from)?;
-        let now = seams.now();
-        let reason = status::judge_entry(&code, &store.licence_facts().await?, settings, now);
+        let facts = store.licence_facts().await?;
+        let reason = status::judge_entry(&code, &facts, settings, entry.at);
         if !reason.is_effective() {
             return Err(CodeRefusal::judged(reason, &code).into());
         }
         let claims = code.claims();
-        let kept = store.keep_activation_code(NewCode {
+        let before = compute(&facts, settings, entry.at);
+        let detail = json!({
+            "before": { "code": before.claims.map(|claims| claims.jti), "plan": before.plan.key },
+            "after": { "code": claims.jti, "customer": claims.customer, "plan": claims.plan, "seq": claims.seq, "expires_at": claims.expires_at },
+        });
+        let new = NewCode {
             jti: claims.jti.clone(),
             line: code.to_line(),
             customer: claims.customer.clone(),
             seq: claims.seq,
             claims_json: serde_json::to_string(claims).map_err(StoreError::from)?,
-            at: now,
-            by: by.to_owned(),
-        });
-        if !kept.await? {
+            at: entry.at,
+            by: entry.actor.as_str().to_owned(),
+        };
+        let entry = Entry { object: claims.jti.to_string(), detail, ..entry };
+        if !store.keep_activation_code(new, entry).await? {
             return Err(CodeRefusal::of(ReasonCode::Superseded).into());
         }
         Ok(self.status().await?)
@@ -189,12 +211,6 @@ impl std::fmt::Debug for Licensing {
 pub fn verify_alone(code: &SignedCode, ring: &KeyRing, now: Timestamp) -> ReasonCode {
     let revoked = BTreeSet::new();
     judge::judge(code, ring, &judge::Circumstances { now, floor: now, install_id: None, others: &[], revoked: &revoked })
-}
-
-/// The state of the licence from facts read by a command, beside a running server or without one.
-#[must_use]
-pub fn status_of(facts: &LicenceFacts, settings: &LicensingSettings, now: Timestamp) -> LicenceStatus {
-    compute(facts, settings, now)
 }
 
 #[cfg(test)]
