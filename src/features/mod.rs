@@ -1,3 +1,4 @@
 //! What people use. Features never import each other.
 
+pub mod automations;
 pub mod setup;

@@ -4,5 +4,13 @@
 //! and a second call in a row are all the same to it.
 
 pub mod driver;
+pub mod ingest;
+pub mod retention;
+pub mod run_driver;
+pub mod scheduler;
 
 pub use driver::{Driver, Reconciler};
+pub use ingest::Ingest;
+pub use retention::Retention;
+pub use run_driver::RunDriver;
+pub use scheduler::Schedule;

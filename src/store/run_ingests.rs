@@ -54,6 +54,18 @@ impl Store {
         self.write("step ingest", move |tx| keep(tx, &id, step, now)).await
     }
 
+    /// Lets a running ingest wait again without counting the attempt: the app stops, or the store failed under it.
+    ///
+    /// # Errors
+    /// When the store fails; the next start then does it.
+    pub async fn put_back_ingest(&self, id: RunId) -> Result<(), StoreError> {
+        self.write("put back ingest", move |tx| {
+            tx.execute("UPDATE widget_runs SET ingest = 'pending', ingest_attempt = ingest_attempt - 1 WHERE id = ?1 AND ingest = 'running'", [&id])?;
+            Ok(())
+        })
+        .await
+    }
+
     /// Runs of a widget that have a report, the latest first: those beyond the first few lose their chunks.
     ///
     /// # Errors

@@ -1,5 +1,3 @@
-import { keep } from './storage';
-
 export type Theme = 'system' | 'light' | 'dark';
 
 const KEY = 'onsite.theme';
@@ -21,7 +19,12 @@ export function chooseTheme(next: Theme): void {
   chosen = next;
   if (next === 'system') delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = next;
-  keep(KEY, next === 'system' ? null : next);
+  try {
+    if (next === 'system') localStorage.removeItem(KEY);
+    else localStorage.setItem(KEY, next);
+  } catch {
+    // the choice holds for this page only
+  }
 }
 
 export function nextTheme(): Theme {

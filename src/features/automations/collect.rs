@@ -1,0 +1,242 @@
+//! The first step of a run: pages of sites or texts of documents, each kept with its fate as it is met.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::Automations;
+use super::execute::Stop;
+use super::seams::{CollectJob, CollectedSource, MetOutcome, MetPage};
+use crate::model::ids::DocumentId;
+use crate::model::report::SourceRef;
+use crate::model::run::{KnownPage, PageFate, Run, RunError, RunPage};
+use crate::model::widget::{SourceClass, Widget};
+
+/// Pages that may wait to be kept before the collector is slowed down.
+const MET_WAITING: usize = 8;
+/// Earlier runs whose pages are compared with.
+const RUNS_KNOWN: u32 = 2;
+/// How a document's address begins in a run's pages.
+const DOCUMENT_SCHEME: &str = "document:";
+
+/// What a run has collected so far, and what stood in its way.
+#[derive(Default)]
+struct Collected {
+    sources: Vec<CollectedSource>,
+    hashes: HashSet<String>,
+    failures: Vec<(String, RunError)>,
+    skipped: Vec<(String, String)>,
+}
+
+impl Automations {
+    /// Collects what the run's widget names.
+    pub(super) async fn collect(&self, run: &Run, widget: &Widget, budget: u32, stop: &CancellationToken) -> Result<Vec<CollectedSource>, Stop> {
+        let known = Arc::new(self.store().known_pages(widget.id.clone(), run.id.clone(), RUNS_KNOWN).await?);
+        let collected = if widget.spec.source.source_class.is_web() {
+            self.collect_web(run, widget, budget, known, stop).await?
+        } else {
+            self.collect_documents(run, widget, budget, &known, stop).await?
+        };
+        self.check_stop(stop)?;
+        if collected.sources.is_empty() { Err(Stop::Failed(collected.nothing(widget))) } else { Ok(collected.sources) }
+    }
+
+    async fn collect_web(
+        &self,
+        run: &Run,
+        widget: &Widget,
+        budget: u32,
+        known: Arc<HashMap<String, KnownPage>>,
+        stop: &CancellationToken,
+    ) -> Result<Collected, Stop> {
+        let enough = stop.child_token();
+        let job = CollectJob {
+            company: widget.company_id.clone(),
+            start: widget.spec.source.urls.clone(),
+            policy: widget.spec.source.crawl.clone(),
+            depth: widget.spec.crawl_depth(),
+            pages_max: budget,
+            internal: widget.spec.source.source_class == SourceClass::InternalWeb,
+            known: Arc::clone(&known),
+            stop: enough.clone(),
+        };
+        let (sender, mut met) = mpsc::channel(MET_WAITING);
+        let mut collected = Collected::default();
+        let collecting = async {
+            self.parts().collector.collect(job, sender).await;
+            Ok::<(), Stop>(())
+        };
+        let keeping = async {
+            while let Some(page) = met.recv().await {
+                self.keep_page(run, page, budget, &known, &mut collected).await?;
+            }
+            Ok(())
+        };
+        let time_is_up = async {
+            self.parts().seams.clock.sleep(Duration::from_secs(self.parts().settings.collect_seconds_max)).await;
+            tracing::info!(run = %run.id, "the run's time to collect is up: it reports on what it has");
+            enough.cancel();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            done = async { tokio::try_join!(collecting, keeping) } => done?,
+            () = time_is_up => return Err(Stop::Cancelled),
+        };
+        Ok(collected)
+    }
+
+    async fn keep_page(
+        &self,
+        run: &Run,
+        met: MetPage,
+        budget: u32,
+        known: &HashMap<String, KnownPage>,
+        collected: &mut Collected,
+    ) -> Result<(), Stop> {
+        let url = met.url.to_string();
+        let mut page = RunPage {
+            url: url.clone(),
+            fate: PageFate::Skipped,
+            reason: None,
+            status: met.status,
+            bytes: met.bytes,
+            content_hash: None,
+            etag: met.etag,
+            last_modified: met.last_modified,
+            fetched_at: met.at,
+        };
+        match met.outcome {
+            MetOutcome::Skipped(reason) => {
+                collected.skipped.push((url, reason.clone()));
+                page.reason = Some(reason);
+            }
+            MetOutcome::Failed(error) => {
+                page.fate = PageFate::Failed;
+                page.reason = Some(format!("{}: {}", error.code, error.message));
+                collected.failures.push((url, error));
+            }
+            MetOutcome::Text(text) => {
+                let content_hash = text.content_hash();
+                if collected.hashes.insert(content_hash.clone()) {
+                    let title = text.title_or(met.final_url.as_str());
+                    let source = SourceRef { url: Some(met.final_url.to_string()), document_id: None, title, page_number: None };
+                    let source = CollectedSource { source, text, content_hash: content_hash.clone(), collected_at: met.at };
+                    self.parts().library.keep(run.company_id.clone(), source.clone()).await?;
+                    page.fate = KnownPage::fate(known.get(&url), &content_hash);
+                    collected.sources.push(source);
+                } else {
+                    page.reason = Some("same_text: another page of this run has the same text".into());
+                    collected.skipped.push((url, "same_text".into()));
+                }
+                page.content_hash = Some(content_hash);
+            }
+        }
+        self.store().record_page(run, page, budget).await?;
+        self.tell(&run.id);
+        Ok(())
+    }
+
+    async fn collect_documents(
+        &self,
+        run: &Run,
+        widget: &Widget,
+        budget: u32,
+        known: &HashMap<String, KnownPage>,
+        stop: &CancellationToken,
+    ) -> Result<Collected, Stop> {
+        let mut collected = Collected::default();
+        let named = self.parts().library.documents(run.company_id.clone(), widget.spec.source.documents.clone()).await?;
+        for document in named.into_iter().take(budget as usize) {
+            self.check_stop(stop)?;
+            let now = self.now();
+            let mut page = RunPage {
+                url: format!("{DOCUMENT_SCHEME}{}", document.id),
+                fate: PageFate::Skipped,
+                reason: None,
+                status: None,
+                bytes: 0,
+                content_hash: None,
+                etag: None,
+                last_modified: None,
+                fetched_at: now,
+            };
+            match document.source {
+                Ok(source) => {
+                    page.fate = KnownPage::fate(known.get(&page.url), &source.content_hash);
+                    page.content_hash = Some(source.content_hash.clone());
+                    if collected.hashes.insert(source.content_hash.clone()) {
+                        collected.sources.push(source);
+                    }
+                }
+                Err(reason) => {
+                    page.reason = Some(reason.clone());
+                    collected.skipped.push((page.url.clone(), reason));
+                }
+            }
+            self.store().record_page(run, page, budget).await?;
+            self.tell(&run.id);
+        }
+        Ok(collected)
+    }
+}
+
+impl Collected {
+    /// Why there is nothing to report on: the most telling reason, with its remedy.
+    fn nothing(&self, widget: &Widget) -> RunError {
+        let refused: Vec<&(String, RunError)> = self.failures.iter().filter(|(_, error)| error.code == "egress_not_allowed").collect();
+        if !refused.is_empty() && refused.len() == self.failures.len() {
+            let mut hosts: Vec<String> = refused.iter().filter_map(|(url, _)| host_of(url)).collect();
+            hosts.sort();
+            hosts.dedup();
+            let named = hosts.join(", ");
+            return RunError::new(
+                "egress_not_allowed",
+                format!("Onsite may not reach {named}."),
+                format!("A system admin can allow {named} under Appliance › Egress; then run this again."),
+            );
+        }
+        if let Some((url, error)) = self.failures.iter().find(|(_, error)| error.code != "egress_not_allowed") {
+            let code = if self.failures.iter().all(|(_, other)| other.code == error.code) { error.code.as_str() } else { "site_unreachable" };
+            return RunError::new(code, format!("Nothing could be collected. {url}: {}", error.message), error.remedy.clone());
+        }
+        if self.skipped.iter().any(|(_, reason)| reason.starts_with("robots")) {
+            return RunError::new(
+                "robots_disallowed",
+                "The site's robots.txt asks that these pages not be collected.",
+                "Ask whoever runs the site, or turn off robots for this automation if the site is yours.",
+            );
+        }
+        if let Some((url, reason)) = self.skipped.first() {
+            return RunError::new(
+                "nothing_collected",
+                format!("No page with text was found. {url}: {reason}"),
+                "Check that the start pages show text without JavaScript, and that the patterns do not leave them out.",
+            );
+        }
+        let (message, remedy) = match widget.spec.source.source_class {
+            SourceClass::Upload | SourceClass::CompanyDocs => {
+                ("No document with text was found.", "Upload a document with text, and wait until it is ready.")
+            }
+            _ => (
+                "No page with text was found.",
+                "Check that the start pages show text without JavaScript, and that the patterns do not leave them out.",
+            ),
+        };
+        RunError::new("nothing_collected", message, remedy)
+    }
+}
+
+fn host_of(url: &str) -> Option<String> {
+    let url = Url::parse(url).ok()?;
+    let host = url.host_str()?;
+    Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+}
+
+/// The document that a page's address of a run names.
+pub(super) fn document_of(url: &str) -> Option<DocumentId> {
+    url.strip_prefix(DOCUMENT_SCHEME)?.parse().ok()
+}

@@ -1,0 +1,114 @@
+//! Takes runs from the queue as places come free, and sees each to an end whatever happens to it.
+
+use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
+
+use super::execute::Stop;
+use super::{AutomationError, Automations};
+use crate::model::ids::RunId;
+use crate::model::run::{Run, RunError};
+use crate::store::StoreError;
+
+/// Wait before the end of a run that could not be written is tried again.
+const RETRY: Duration = Duration::from_secs(5);
+
+impl Automations {
+    /// Mends what a dead process left. Once, at start, before anything runs.
+    ///
+    /// # Errors
+    /// The store's failure.
+    pub async fn recover(&self) -> Result<(), AutomationError> {
+        let recovered = self.store().recover_runs(self.now()).await?;
+        if recovered != crate::store::runs::Recovered::default() {
+            tracing::warn!(
+                requeued = recovered.requeued.len(),
+                ended = recovered.ended.len(),
+                ingests = recovered.ingests.len(),
+                "the process ended under runs: they were put back, or ended where they had been tried often enough"
+            );
+        }
+        Ok(())
+    }
+
+    /// Starts waiting runs while there are places. Returns how many it started.
+    ///
+    /// # Errors
+    /// The store's failure.
+    pub async fn drive(&self) -> Result<usize, AutomationError> {
+        let mut started = 0;
+        while !self.parts().tasks.is_stopping() {
+            let Ok(place) = std::sync::Arc::clone(&self.inner.places).try_acquire_owned() else { break };
+            let Some(run) = self.store().claim_next_run(self.now()).await? else { break };
+            self.tell(&run.id);
+            self.begin(run, place);
+            started += 1;
+        }
+        Ok(started)
+    }
+
+    fn begin(&self, run: Run, place: OwnedSemaphorePermit) {
+        let stop = self.parts().tasks.token().child_token();
+        self.working().insert(run.id.clone(), stop.clone());
+        let this = self.clone();
+        self.parts().tasks.spawn("run", async move {
+            this.see_through(run, stop).await;
+            drop(place);
+            this.inner.run_nudge.nudge();
+        });
+    }
+
+    async fn see_through(&self, run: Run, stop: CancellationToken) {
+        let id = run.id.clone();
+        let (this, token) = (self.clone(), stop.clone());
+        // A task of its own, so that a panic in it ends the run and not its keeper.
+        let work = self.parts().tasks.spawn("run work", async move { this.execute(&run, &token).await });
+        let ended = work.await.unwrap_or_else(|error| {
+            tracing::error!(run = %id, %error, "a run's work broke off");
+            Err(Stop::Failed(RunError::new("internal_error", "Something went wrong on our side.", "The appliance's log says what; run it again.")))
+        });
+        if let Err(stopped) = ended {
+            self.end(&id, stopped).await;
+        }
+        self.working().remove(&id);
+        self.tell(&id);
+    }
+
+    /// Writes the end of a run that did not come to its report, as often as it takes: a run left open would block its widget.
+    async fn end(&self, id: &RunId, stopped: Stop) {
+        let error = match stopped {
+            Stop::Cancelled => None,
+            Stop::Failed(error) => Some(error),
+            Stop::Store(error) => Some(store_failed(id, &error)),
+            Stop::Shutdown => {
+                // Whatever goes wrong here, the next start finds the run working and puts it back itself.
+                if let Err(error) = self.store().put_back_run(id.clone(), self.now()).await {
+                    tracing::warn!(run = %id, %error, "a run is put back at the next start");
+                }
+                return;
+            }
+        };
+        match &error {
+            Some(error) => tracing::warn!(run = %id, code = error.code, message = error.message, "run failed"),
+            None => tracing::info!(run = %id, "run cancelled"),
+        }
+        while let Err(failed) = self.store().end_run(id.clone(), error.clone(), self.now()).await {
+            tracing::error!(run = %id, error = %failed, "the end of a run cannot be written yet");
+            tokio::select! {
+                () = self.parts().tasks.stopping() => return,
+                () = self.parts().seams.clock.sleep(RETRY) => {}
+            }
+        }
+    }
+}
+
+fn store_failed(id: &RunId, error: &StoreError) -> RunError {
+    tracing::error!(run = %id, %error, "a run's store failed");
+    match error {
+        StoreError::DiskFull { .. } => {
+            RunError::new("disk_full", "The disk is full: the run could not go on.", "Free space on the data disk, then run it again.")
+        }
+        _ => RunError::new("internal_error", "Something went wrong on our side.", "The appliance's log says what; run it again."),
+    }
+}

@@ -1,0 +1,116 @@
+//! The background ingest of reports: durable, because what waits is a column of the run.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::collect::document_of;
+use super::seams::{CollectedSource, IngestError, IngestJob, IngestProgress};
+use super::{AutomationError, Automations};
+use crate::model::report::SourceRef;
+use crate::model::report_history::Report;
+use crate::model::run::{IngestState, Run};
+use crate::store::StoreError;
+use crate::store::run_ingests::IngestStep;
+
+/// Runs of a widget that keep chunks.
+const RUNS_WITH_CHUNKS: u32 = 2;
+/// Least time between two progress events of an ingest.
+const PROGRESS_EVERY: Duration = Duration::from_millis(500);
+
+impl Automations {
+    /// Ingests what waits, one report after the other: embedding takes the processor, and two at once would not be faster.
+    /// Returns how many came to an end.
+    ///
+    /// # Errors
+    /// The store's failure; what was being ingested waits again.
+    pub async fn ingest_waiting(&self) -> Result<usize, AutomationError> {
+        let mut ended = 0;
+        while !self.parts().tasks.is_stopping() {
+            let Some(run) = self.store().claim_next_ingest(self.now()).await? else { break };
+            self.tell(&run.id);
+            let step = match self.ingest(&run).await {
+                Ok(step) => step,
+                Err(IngestError::Failed(error)) => {
+                    tracing::warn!(run = %run.id, code = error.code, message = error.message, "ingest failed");
+                    IngestStep { state: IngestState::Failed, chunks: 0, done: 0, total: 0, error: Some(error) }
+                }
+                Err(IngestError::Stopped) => {
+                    self.store().put_back_ingest(run.id).await?;
+                    break;
+                }
+                Err(IngestError::Store(error)) => {
+                    self.store().put_back_ingest(run.id).await?;
+                    return Err(error.into());
+                }
+            };
+            self.store().step_ingest(run.id.clone(), step, self.now()).await?;
+            self.tell(&run.id);
+            ended += 1;
+        }
+        Ok(ended)
+    }
+
+    async fn ingest(&self, run: &Run) -> Result<IngestStep, IngestError> {
+        let nothing = |state| IngestStep { state, chunks: 0, done: 0, total: 0, error: None };
+        if !self.parts().settings.ingest {
+            return Ok(nothing(IngestState::Off));
+        }
+        let Some(job) = self.ingest_job(run).await? else { return Ok(nothing(IngestState::Done)) };
+        let (sender, progress) = mpsc::channel(16);
+        let (result, total) = tokio::join!(self.parts().ingester.ingest(job, sender), self.follow_ingest(run, progress));
+        let chunks = result?;
+        Ok(IngestStep { state: IngestState::Done, chunks, done: total, total, error: None })
+    }
+
+    /// Writes progress, not more often than a person can read, and returns the last total.
+    async fn follow_ingest(&self, run: &Run, mut progress: mpsc::Receiver<IngestProgress>) -> u32 {
+        let clock = &self.parts().seams.clock;
+        let (mut told_at, mut total) = (None, 0);
+        while let Some(now) = progress.recv().await {
+            total = now.total;
+            if told_at.is_some_and(|at| clock.elapsed().saturating_sub(at) < PROGRESS_EVERY) {
+                continue;
+            }
+            told_at = Some(clock.elapsed());
+            let step = IngestStep { state: IngestState::Running, chunks: now.done, done: now.done, total: now.total, error: None };
+            match self.store().step_ingest(run.id.clone(), step, self.now()).await {
+                Ok(()) => self.tell(&run.id),
+                Err(error) => tracing::warn!(run = %run.id, %error, "the progress of an ingest was not kept"),
+            }
+        }
+        total
+    }
+
+    /// What to ingest; `None` when nobody would recall it: the widget is gone, or two later runs have reports.
+    async fn ingest_job(&self, run: &Run) -> Result<Option<IngestJob>, StoreError> {
+        let store = self.store();
+        let Some(widget) = store.widget(run.company_id.clone(), run.widget_id.clone()).await? else { return Ok(None) };
+        if !store.reported_runs(widget.id.clone(), RUNS_WITH_CHUNKS).await?.contains(&run.id) {
+            return Ok(None);
+        }
+        let Some(report_id) = run.report_id.clone() else { return Ok(None) };
+        let Some(report) = store.report(run.company_id.clone(), report_id).await? else { return Ok(None) };
+        let sources = self.run_sources(run, &report).await?;
+        let stop = self.parts().tasks.token().child_token();
+        Ok(Some(IngestJob { widget, run_id: run.id.clone(), payer: run.requested_by.clone(), report, sources, stop }))
+    }
+
+    /// The pages a run has used, with their kept texts, each as the report cites it.
+    async fn run_sources(&self, run: &Run, report: &Report) -> Result<Vec<CollectedSource>, StoreError> {
+        let cited: HashMap<&str, &SourceRef> = report.body.evidence.iter().map(|piece| (piece.content_hash.as_str(), &piece.source)).collect();
+        let mut sources = Vec::new();
+        for page in self.store().run_pages(run.company_id.clone(), run.id.clone()).await? {
+            let Some(content_hash) = page.content_hash.filter(|_| page.fate.is_collected()) else { continue };
+            let Some(kept) = self.parts().library.text(run.company_id.clone(), content_hash.clone()).await? else { continue };
+            let source = cited.get(content_hash.as_str()).map(|source| SourceRef::clone(source)).unwrap_or_else(|| {
+                let document_id = document_of(&page.url);
+                let url = document_id.is_none().then_some(page.url);
+                SourceRef { url, document_id, title: kept.title, page_number: None }
+            });
+            sources.push(CollectedSource { source, text: kept.text, content_hash, collected_at: page.fetched_at });
+        }
+        Ok(sources)
+    }
+}

@@ -1,0 +1,111 @@
+//! Asking for runs, looking at them, stopping them.
+
+use super::{AutomationError, Automations, Viewer};
+use crate::base::clock::Timestamp;
+use crate::model::ids::{CompanyId, RunId, UserId, WidgetId};
+use crate::model::run::{Run, RunPage, Trigger};
+use crate::model::widget::Widget;
+use crate::store::runs::{CancelOutcome, NewRun, QueueOutcome};
+
+/// Runs listed.
+const RUNS_LISTED: u32 = 50;
+
+/// A run and the fate of its pages.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunView {
+    /// The run.
+    pub run: Run,
+    /// Its pages, in the order they were met.
+    pub pages: Vec<RunPage>,
+}
+
+impl Automations {
+    /// Queues a run of a widget now.
+    ///
+    /// # Errors
+    /// Not found, a run in progress, or the store's failure.
+    pub async fn start_run(&self, viewer: &Viewer, id: &WidgetId) -> Result<Run, AutomationError> {
+        let widget = self.visible_widget(viewer, id).await?;
+        match self.queue(&widget, Trigger::Manual, viewer.user.clone(), None).await? {
+            QueueOutcome::Queued(run) => Ok(*run),
+            QueueOutcome::AlreadyRunning(run) => Err(AutomationError::RunInProgress(run)),
+            QueueOutcome::NoSuchWidget => Err(AutomationError::NotFound),
+        }
+    }
+
+    /// Queues a run and wakes the driver. `next` moves the widget's schedule.
+    pub(super) async fn queue(
+        &self,
+        widget: &Widget,
+        trigger: Trigger,
+        requested_by: UserId,
+        next: Option<Option<Timestamp>>,
+    ) -> Result<QueueOutcome, AutomationError> {
+        let new = NewRun {
+            id: RunId::new(&self.parts().seams),
+            company_id: widget.company_id.clone(),
+            widget_id: widget.id.clone(),
+            trigger,
+            requested_by,
+            now: self.now(),
+            next_run_at: next,
+        };
+        let outcome = self.store().queue_run(new).await?;
+        if let QueueOutcome::Queued(run) = &outcome {
+            tracing::info!(run = %run.id, widget = %widget.id, trigger = trigger.as_str(), "run queued");
+            self.inner.run_nudge.nudge();
+        }
+        Ok(outcome)
+    }
+
+    /// A widget's runs, the latest first.
+    ///
+    /// # Errors
+    /// Not found, or the store's failure.
+    pub async fn runs(&self, viewer: &Viewer, id: &WidgetId) -> Result<Vec<Run>, AutomationError> {
+        self.visible_widget(viewer, id).await?;
+        Ok(self.store().runs_of_widget(viewer.company.clone(), id.clone(), RUNS_LISTED).await?)
+    }
+
+    /// A run and its pages.
+    ///
+    /// # Errors
+    /// Not found, or the store's failure.
+    pub async fn run(&self, viewer: &Viewer, id: &RunId) -> Result<RunView, AutomationError> {
+        let run = self.visible_run(viewer, id).await?;
+        let pages = self.store().run_pages(viewer.company.clone(), id.clone()).await?;
+        Ok(RunView { run, pages })
+    }
+
+    /// A run the viewer may see.
+    ///
+    /// # Errors
+    /// Not found, or the store's failure.
+    pub async fn visible_run(&self, viewer: &Viewer, id: &RunId) -> Result<Run, AutomationError> {
+        let run = self.store().run(viewer.company.clone(), id.clone()).await?.ok_or(AutomationError::NotFound)?;
+        self.visible_widget(viewer, &run.widget_id).await?;
+        Ok(run)
+    }
+
+    /// Asks a run to stop.
+    ///
+    /// # Errors
+    /// Not found, already over, or the store's failure.
+    pub async fn cancel_run(&self, viewer: &Viewer, id: &RunId) -> Result<Run, AutomationError> {
+        self.visible_run(viewer, id).await?;
+        match self.stop_run(&viewer.company, id).await? {
+            CancelOutcome::NoSuchRun => Err(AutomationError::NotFound),
+            CancelOutcome::AlreadyOver(state) => Err(AutomationError::RunOver(state)),
+            CancelOutcome::Cancelled | CancelOutcome::Asked => self.visible_run(viewer, id).await,
+        }
+    }
+
+    pub(super) async fn stop_run(&self, company: &CompanyId, id: &RunId) -> Result<CancelOutcome, AutomationError> {
+        let outcome = self.store().ask_run_cancel(company.clone(), id.clone(), self.now()).await?;
+        if let Some(token) = self.working().get(id) {
+            token.cancel();
+        }
+        self.tell(id);
+        Ok(outcome)
+    }
+}

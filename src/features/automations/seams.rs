@@ -1,0 +1,188 @@
+//! What a run is given to work with: something that fetches pages, something that reads them, something that makes them recallable.
+//!
+//! Behind these traits stand the crawler, the built-in extractor and recall; tests put scripted ones there.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::base::clock::Timestamp;
+use crate::model::crawl::CrawlPolicy;
+use crate::model::ids::{CompanyId, DocumentId, RunId, UserId, WidgetId};
+use crate::model::report::{ReportBody, SourceRef};
+use crate::model::report_history::Report;
+use crate::model::run::{KnownPage, RunError};
+use crate::model::widget::Widget;
+use crate::services::collect::page::PageText;
+use crate::store::StoreError;
+
+/// What to fetch.
+#[derive(Clone, Debug)]
+pub struct CollectJob {
+    /// On whose behalf.
+    pub company: CompanyId,
+    /// Where to start.
+    pub start: Vec<Url>,
+    /// How far to go.
+    pub policy: CrawlPolicy,
+    /// Most links away from a start page.
+    pub depth: u32,
+    /// Most pages whose text is used.
+    pub pages_max: u32,
+    /// Whether the sites are the company's own.
+    pub internal: bool,
+    /// Earlier visits, by address. A page's text may be gone since: then it is fetched whatever it was.
+    pub known: Arc<HashMap<String, KnownPage>>,
+    /// Stops collecting early.
+    pub stop: CancellationToken,
+}
+
+/// A page the collector met.
+#[derive(Clone, Debug)]
+pub struct MetPage {
+    /// Its address in its one form: what it is known by the next time.
+    pub url: Url,
+    /// Where it came from, after redirects: what is cited.
+    pub final_url: Url,
+    /// HTTP status, when there was an answer.
+    pub status: Option<u16>,
+    /// Bytes received.
+    pub bytes: u64,
+    /// For the next conditional request.
+    pub etag: Option<String>,
+    /// For the next conditional request.
+    pub last_modified: Option<String>,
+    /// When.
+    pub at: Timestamp,
+    /// What came of it.
+    pub outcome: MetOutcome,
+}
+
+/// What came of a page.
+#[derive(Clone, Debug)]
+pub enum MetOutcome {
+    /// Its text.
+    Text(Arc<PageText>),
+    /// It was left out on purpose, for this reason.
+    Skipped(String),
+    /// It could not be had.
+    Failed(RunError),
+}
+
+/// Fetches pages.
+pub trait Collector: Send + Sync + 'static {
+    /// Sends each page as it is met and returns when there is no more, the budget is reached, or `stop` is cancelled.
+    /// The channel's bound slows it down when its pages are not taken.
+    fn collect(&self, job: CollectJob, met: mpsc::Sender<MetPage>) -> BoxFuture<'_, ()>;
+
+    /// Whether an address may be reached at all, as far as can be told without trying.
+    ///
+    /// # Errors
+    /// Says which host, why not, and what to do.
+    fn check(&self, url: &Url) -> Result<(), RunError>;
+}
+
+/// A page or document to be read.
+#[derive(Clone, Debug)]
+pub struct CollectedSource {
+    /// Where it stands.
+    pub source: SourceRef,
+    /// Its text.
+    pub text: Arc<PageText>,
+    /// SHA-256 of its canonical text.
+    pub content_hash: String,
+    /// When it was collected or confirmed to be unchanged.
+    pub collected_at: Timestamp,
+}
+
+/// A kept text.
+#[derive(Clone, Debug)]
+pub struct KeptText {
+    /// The page's title.
+    pub title: String,
+    /// Its text.
+    pub text: Arc<PageText>,
+}
+
+/// A document to be read.
+#[derive(Clone, Debug)]
+pub struct NamedDocument {
+    /// Its id.
+    pub id: DocumentId,
+    /// Its text, or why it has none yet.
+    pub source: Result<CollectedSource, String>,
+}
+
+/// Keeps the texts of pages and documents, once per company and content.
+pub trait Library: Send + Sync + 'static {
+    /// Keeps a page's text.
+    fn keep(&self, company: CompanyId, source: CollectedSource) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// The text of a content hash.
+    fn text(&self, company: CompanyId, content_hash: String) -> BoxFuture<'_, Result<Option<KeptText>, StoreError>>;
+
+    /// Whether a company has a document.
+    fn has_document(&self, company: CompanyId, document: DocumentId) -> BoxFuture<'_, Result<bool, StoreError>>;
+
+    /// The documents named, or all of a company's, in that order. Those that are gone are left out.
+    fn documents(&self, company: CompanyId, named: Vec<DocumentId>) -> BoxFuture<'_, Result<Vec<NamedDocument>, StoreError>>;
+}
+
+/// Makes a report of pages. Runs off the async threads.
+pub trait Extractor: Send + Sync + 'static {
+    /// The report on a widget's title and objective; `context` is what upstream widgets reported.
+    fn extract(&self, sources: &[CollectedSource], title: &str, objective: &str, context: &str) -> ReportBody;
+}
+
+/// What to make recallable.
+#[derive(Clone, Debug)]
+pub struct IngestJob {
+    /// The widget, as it is now.
+    pub widget: Widget,
+    /// The run.
+    pub run_id: RunId,
+    /// Who pays.
+    pub payer: UserId,
+    /// Its report.
+    pub report: Report,
+    /// The pages it rests on.
+    pub sources: Vec<CollectedSource>,
+    /// Stops it; what is embedded so far is not lost.
+    pub stop: CancellationToken,
+}
+
+/// How far an ingest is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IngestProgress {
+    /// Chunks embedded or found embedded.
+    pub done: u32,
+    /// Chunks there are.
+    pub total: u32,
+}
+
+/// Why an ingest did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// It was stopped: to be taken up again.
+    #[error("stopped")]
+    Stopped,
+    /// It cannot be done: the person who reads it is told.
+    #[error("{}", .0.message)]
+    Failed(RunError),
+    /// The store failed: to be tried again.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Makes reports recallable.
+pub trait Ingester: Send + Sync + 'static {
+    /// Chunks, embeds and keeps a report and its pages; idempotent, so that it can start over. Returns how many chunks can be recalled.
+    fn ingest(&self, job: IngestJob, progress: mpsc::Sender<IngestProgress>) -> BoxFuture<'_, Result<u32, IngestError>>;
+
+    /// Takes a deleted widget's chunks away.
+    fn forget(&self, widget: WidgetId) -> BoxFuture<'_, Result<(), StoreError>>;
+}

@@ -1,0 +1,380 @@
+//! Whole stories: from a draft to a cited report, with whatever can go wrong on the way.
+
+use std::time::Duration;
+
+use super::testing::{Bench, Page, World, bench, settings};
+use super::{AutomationError, AutomationsSettings, Viewer};
+use crate::base::clock::Clock;
+use crate::model::ids::{DocumentId, WidgetId};
+use crate::model::role::Role;
+use crate::model::run::{IngestState, PageFate, RunState};
+use crate::model::schedule::Schedule;
+use crate::model::widget::{SourceClass, Visibility, WidgetDraft, testing::draft};
+
+async fn widget(bench: &Bench, viewer: &Viewer, draft: WidgetDraft) -> WidgetId {
+    bench.automations.create_widget(viewer, draft).await.unwrap().widget.id
+}
+
+fn two_pages() -> Vec<(&'static str, Page)> {
+    vec![("http://a.example/1", Page::Text("Bread=2.5|Bread is dear.")), ("http://a.example/2", Page::Text("Milk is cheap."))]
+}
+
+#[tokio::test]
+async fn a_run_goes_from_the_queue_to_recall_and_is_charged_once() {
+    let bench = bench().await;
+    let viewer = bench.viewer().await;
+    bench.world.set_pages(two_pages());
+    let id = widget(&bench, &viewer, draft()).await;
+    let run = bench.run_through(&viewer, &id).await;
+    assert_eq!(
+        (run.state, run.ingest, run.pages_collected, run.findings, run.metrics, run.chunks),
+        (RunState::Succeeded, IngestState::Done, 2, 2, 1, 3)
+    );
+    let story = "queued, collecting, page new, page new, extracting, <extracted>, reporting, succeeded, <report>, ingest pending, ingest running, \
+                 ingest running, ingest done, <done>";
+    assert_eq!(bench.story(&run.id).await.join(", "), story);
+
+    let spent = bench.ledger.statement(&viewer.user, 10).await.unwrap();
+    assert_eq!(spent[0].tx_type.as_str(), "automation_spend");
+    assert_eq!((spent[0].amount, spent[0].reference_key.as_str()), (-1, run.id.as_str()));
+    let balance = bench.ledger.balance(&viewer.user).await.unwrap();
+    assert_eq!((balance.balance, balance.reserved), (499_999, 0));
+    assert_eq!(*bench.world.script.ingested.lock().unwrap(), [(run.id.clone(), 2)]);
+
+    let view = bench.automations.report(&viewer, run.report_id.as_ref().unwrap()).await.unwrap();
+    assert_eq!((view.report.pages, view.changes.clone()), (2, None));
+    assert!(view.report.body.findings.iter().all(|finding| !finding.evidence.is_empty()));
+}
+
+#[tokio::test]
+async fn the_next_run_knows_what_changed() {
+    let bench = bench().await;
+    let viewer = bench.viewer().await;
+    bench.world.set_pages(two_pages());
+    let id = widget(&bench, &viewer, draft()).await;
+    bench.run_through(&viewer, &id).await;
+    bench.world.set_pages(vec![
+        ("http://a.example/1", Page::Text("Bread=3|Bread is dear.")),
+        ("http://a.example/2", Page::Text("Milk is cheap.")),
+        ("http://a.example/3", Page::Text("Milk is cheap.")),
+        ("http://a.example/4", Page::Fails("timeout")),
+    ]);
+    let run = bench.run_through(&viewer, &id).await;
+    let fates: Vec<PageFate> = bench.automations.run(&viewer, &run.id).await.unwrap().pages.iter().map(|page| page.fate).collect();
+    assert_eq!(fates, [PageFate::Changed, PageFate::Unchanged, PageFate::Skipped, PageFate::Failed]);
+
+    let changes = bench.automations.report(&viewer, run.report_id.as_ref().unwrap()).await.unwrap().changes.unwrap();
+    assert_eq!((changes.metrics.len(), changes.metrics[0].change), (1, Some(0.5)));
+    assert_eq!((changes.new_findings.len(), changes.gone_findings.len()), (0, 0));
+
+    let view = &bench.automations.widgets(&viewer).await.unwrap()[0];
+    let latest = view.latest.as_ref().unwrap();
+    let headline = latest.headline.as_ref().unwrap();
+    assert_eq!((headline.name.as_str(), headline.value, headline.change), ("Bread", 3.0, Some(0.5)));
+    assert_eq!(view.sparkline.iter().map(|point| point.value).collect::<Vec<_>>(), [2.5, 3.0]);
+    assert_eq!(latest.freshness.unwrap().as_str(), "FRESH");
+    assert_eq!(&bench.automations.widget(&viewer, &id).await.unwrap(), view, "one widget is shown as in the grid");
+    assert_eq!(bench.automations.series(&viewer, &id).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_widget_runs_once_at_a_time_and_missed_ticks_make_one_run() {
+    let bench = bench().await;
+    let viewer = bench.viewer().await;
+    bench.world.set_pages(vec![("http://a.example/1", Page::Hangs)]);
+    let id = widget(&bench, &viewer, WidgetDraft { schedule: Schedule::Every { minutes: 5 }, ..draft() }).await;
+    assert_eq!(bench.automations.queue_due().await.unwrap(), 0);
+    bench.world.clock.advance(Duration::from_secs(3_600));
+    assert_eq!(bench.automations.queue_due().await.unwrap(), 1, "twelve missed ticks, one run");
+    assert_eq!(bench.automations.queue_due().await.unwrap(), 0);
+    let due = |bench: &Bench| {
+        let (automations, viewer, id) = (bench.automations.clone(), viewer.clone(), id.clone());
+        async move { automations.widget(&viewer, &id).await.unwrap().widget.next_run_at.unwrap() }
+    };
+    assert_eq!(due(&bench).await, bench.world.clock.now().plus(Duration::from_secs(300)));
+
+    bench.automations.drive().await.unwrap();
+    let AutomationError::RunInProgress(run) = bench.automations.start_run(&viewer, &id).await.unwrap_err() else { panic!("not refused") };
+    bench.world.clock.advance(Duration::from_secs(300));
+    assert_eq!(bench.automations.queue_due().await.unwrap(), 0, "its run is still going");
+    assert_eq!(due(&bench).await, bench.world.clock.now().plus(Duration::from_secs(300)), "and the tick does not spin");
+    bench.automations.cancel_run(&viewer, &run).await.unwrap();
+    bench.until(&viewer, &run, |run| run.state == RunState::Cancelled).await;
+}
+
+#[tokio::test]
+async fn a_working_run_can_be_cancelled_and_costs_nothing() {
+    let bench = bench().await;
+    let viewer = bench.viewer().await;
+    bench.world.set_pages(vec![("http://a.example/1", Page::Text("Bread is dear.")), ("http://a.example/2", Page::Hangs)]);
+    let id = widget(&bench, &viewer, draft()).await;
+    let run = bench.automations.start_run(&viewer, &id).await.unwrap();
+    bench.automations.drive().await.unwrap();
+    bench.until(&viewer, &run.id, |run| run.pages_collected == 1).await;
+    bench.automations.cancel_run(&viewer, &run.id).await.unwrap();
+    bench.until(&viewer, &run.id, |run| run.state == RunState::Cancelled).await;
+    assert_eq!(bench.story(&run.id).await, ["queued", "collecting", "page new", "cancelled", "<cancelled>"]);
+    let over = bench.automations.cancel_run(&viewer, &run.id).await.unwrap_err();
+    assert!(matches!(over, AutomationError::RunOver(RunState::Cancelled)));
+    assert_eq!(bench.tasks.stop(Duration::from_secs(5)).await, 0);
+    let balance = bench.ledger.balance(&viewer.user).await.unwrap();
+    assert_eq!((balance.balance, balance.reserved), (500_000, 0));
+    assert_eq!(bench.automations.widget(&viewer, &id).await.unwrap().latest.unwrap().run.state, RunState::Cancelled);
+}
+
+#[tokio::test]
+async fn when_time_is_up_the_run_reports_on_what_it_has() {
+    let bench = bench().await;
+    let viewer = bench.viewer().await;
+    bench.world.set_pages(vec![("http://a.example/1", Page::Text("Bread is dear.")), ("http://a.example/2", Page::Hangs)]);
+    let id = widget(&bench, &viewer, draft()).await;
+    let run = bench.automations.start_run(&viewer, &id).await.unwrap();
+    bench.automations.drive().await.unwrap();
+    bench.until(&viewer, &run.id, |run| run.pages_collected == 1).await;
+    bench.world.clock.advance(Duration::from_secs(settings().collect_seconds_max));
+    let run = bench.until(&viewer, &run.id, |run| !run.state.is_active()).await;
+    assert_eq!((run.state, run.findings), (RunState::Succeeded, 1));
+}
+
+#[tokio::test]
+async fn each_failure_says_what_happened_and_what_to_do() {
+    let bench = bench().await;
+    let viewer = bench.viewer().await;
+    let id = widget(&bench, &viewer, draft()).await;
+    let cases = [
+        (
+            vec![("http://a.example/", Page::Fails("egress_not_allowed")), ("http://b.example:8080/x", Page::Fails("egress_not_allowed"))],
+            "egress_not_allowed",
+            "a.example, b.example:8080",
+        ),
+        (vec![("http://a.example/", Page::Fails("connect"))], "connect", "http://a.example/: it did not work"),
+        (vec![("http://a.example/", Page::Fails("connect")), ("http://b.example/", Page::Fails("tls"))], "site_unreachable", "a.example"),
+        (vec![("http://a.example/", Page::Skips("robots: x"))], "robots_disallowed", "robots.txt"),
+        (vec![], "nothing_collected", "No page with text"),
+        (vec![("http://a.example/", Page::Skips("no_text: it has no text"))], "nothing_collected", "http://a.example/: no_text"),
+        (vec![("http://a.example/", Page::Panics)], "internal_error", "went wrong"),
+    ];
+    for (pages, code, text) in cases {
+        bench.world.set_pages(pages);
+        let run = bench.run_through(&viewer, &id).await;
+        let error = run.error.unwrap();
+        assert_eq!((run.state, error.code.as_str()), (RunState::Failed, code));
+        assert!(error.message.contains(text) && !error.remedy.is_empty(), "{error:?}");
+        assert_eq!(bench.story(&run.id).await.last().unwrap(), "<failed>");
+    }
+    assert_eq!(bench.store.failures_in_a_row(id, 10).await.unwrap(), 7);
+    let breaking = widget(&bench, &viewer, WidgetDraft { objective: "break".into(), ..draft() }).await;
+    bench.world.set_pages(two_pages());
+    assert_eq!(bench.run_through(&viewer, &breaking).await.error.unwrap().code, "extraction_failed");
+}
+
+#[tokio::test]
+async fn a_stop_in_good_order_puts_the_run_back_and_the_next_start_finishes_it() {
+    let world = World::new();
+    let bench = world.start(settings()).await;
+    let viewer = bench.viewer().await;
+    world.set_pages(vec![("http://a.example/1", Page::Text("Bread is dear.")), ("http://a.example/2", Page::Hangs)]);
+    let id = widget(&bench, &viewer, draft()).await;
+    let run = bench.automations.start_run(&viewer, &id).await.unwrap();
+    bench.automations.drive().await.unwrap();
+    bench.until(&viewer, &run.id, |run| run.pages_collected == 1).await;
+    assert_eq!(bench.tasks.stop(Duration::from_secs(10)).await, 0);
+    drop(bench);
+
+    world.set_pages(two_pages());
+    let bench = reopened(&world).await;
+    let waiting = bench.store.run(viewer.company.clone(), run.id.clone()).await.unwrap().unwrap();
+    assert_eq!((waiting.state, waiting.attempt), (RunState::Queued, 0), "a restart is no failed attempt");
+    bench.automations.drive().await.unwrap();
+    let run = bench.until(&viewer, &run.id, |run| !run.state.is_active()).await;
+    assert_eq!((run.state, run.attempt, run.pages_collected), (RunState::Succeeded, 1, 2));
+}
+
+/// The old process may still be letting go of the data folder.
+async fn reopened(world: &World) -> Bench {
+    world.start(settings()).await
+}
+
+#[test]
+fn a_killed_process_resumes_its_run_and_its_ingest() {
+    let world = World::new();
+    let first = runtime();
+    world.set_pages(vec![("http://a.example/1", Page::Text("Bread is dear.")), ("http://a.example/2", Page::Hangs)]);
+    let (viewer, run) = first.block_on(async {
+        let bench = world.start(settings()).await;
+        let viewer = bench.viewer().await;
+        let id = widget(&bench, &viewer, draft()).await;
+        let run = bench.automations.start_run(&viewer, &id).await.unwrap();
+        bench.automations.drive().await.unwrap();
+        bench.until(&viewer, &run.id, |run| run.pages_collected == 1).await;
+        (viewer, run)
+    });
+    // Dropping the runtime drops its tasks where they stand: nothing of them is told to stop.
+    first.shutdown_timeout(Duration::from_secs(5));
+
+    let second = runtime();
+    *world.script.ingest_hangs.lock().unwrap() = true;
+    world.set_pages(two_pages());
+    second.block_on(async {
+        let bench = reopened(&world).await;
+        assert_eq!(bench.ledger.balance(&viewer.user).await.unwrap().reserved, 0, "a crash releases what was reserved");
+        bench.automations.drive().await.unwrap();
+        let run = bench.until(&viewer, &run.id, |run| !run.state.is_active()).await;
+        assert_eq!((run.state, run.attempt, run.ingest, run.pages_collected), (RunState::Succeeded, 2, IngestState::Pending, 2));
+        let automations = bench.automations.clone();
+        bench.tasks.spawn("ingest", async move { automations.ingest_waiting().await });
+        bench.until(&viewer, &run.id, |run| run.ingest == IngestState::Running).await;
+    });
+    second.shutdown_timeout(Duration::from_secs(5));
+
+    *world.script.ingest_hangs.lock().unwrap() = false;
+    runtime().block_on(async {
+        let bench = reopened(&world).await;
+        assert_eq!(bench.automations.ingest_waiting().await.unwrap(), 1);
+        let run = bench.until(&viewer, &run.id, |_| true).await;
+        assert_eq!((run.ingest, run.chunks), (IngestState::Done, 3));
+        assert_eq!(bench.story(&run.id).await.last().unwrap(), "<done>");
+        let spent = bench.ledger.statement(&viewer.user, 10).await.unwrap();
+        assert_eq!(spent.iter().filter(|row| row.tx_type.as_str() == "automation_spend").count(), 1, "charged once");
+        assert!(bench.ledger.verify().await.unwrap().first_error.is_none());
+    });
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+#[tokio::test]
+async fn no_more_runs_at_once_than_there_are_places() {
+    let world = World::new();
+    let bench = world.start(AutomationsSettings { runs_at_once: 2, ..settings() }).await;
+    world.set_pages(vec![("http://a.example/1", Page::Hangs)]);
+    let viewer = bench.viewer().await;
+    for _ in 0..3 {
+        let id = widget(&bench, &viewer, draft()).await;
+        bench.automations.start_run(&viewer, &id).await.unwrap();
+    }
+    assert_eq!(bench.automations.drive().await.unwrap(), 2);
+    assert_eq!(bench.automations.drive().await.unwrap(), 0);
+    let counts = bench.store.run_counts().await.unwrap();
+    assert_eq!((counts.working, counts.queued), (2, 1));
+}
+
+#[tokio::test]
+async fn the_plan_is_asked_and_what_a_widget_has_it_keeps() {
+    let bench = bench().await;
+    let viewer = bench.viewer().await;
+    let refused = [
+        ("deep_collection", WidgetDraft { deep_collection: true, ..draft() }),
+        ("shared_pool_access", WidgetDraft { visibility: Visibility::Public, ..draft() }),
+        ("crawl_pages_max", {
+            let mut draft = draft();
+            draft.crawl.max_pages = 51;
+            draft
+        }),
+    ];
+    for (feature, draft) in refused {
+        let AutomationError::Refused(refusal) = bench.automations.create_widget(&viewer, draft).await.unwrap_err() else { panic!("not refused") };
+        assert_eq!(refusal.feature.key(), feature);
+    }
+    for _ in 0..3 {
+        widget(&bench, &viewer, draft()).await;
+    }
+    let AutomationError::Refused(refusal) = bench.automations.create_widget(&viewer, draft()).await.unwrap_err() else { panic!("not refused") };
+    assert_eq!((refusal.feature.key(), refusal.limit, refusal.used), ("max_widgets", 3, 3));
+}
+
+#[tokio::test]
+async fn upstream_reports_are_context_and_no_widget_is_upstream_of_itself() {
+    let bench = bench().await;
+    let viewer = bench.viewer().await;
+    bench.world.set_pages(two_pages());
+    let source = widget(&bench, &viewer, draft()).await;
+    bench.run_through(&viewer, &source).await;
+    let sink = widget(&bench, &viewer, WidgetDraft { upstream_widget_id: Some(source.clone()), max_upstream_age_hours: Some(1), ..draft() }).await;
+    bench.run_through(&viewer, &sink).await;
+    assert!(bench.world.script.contexts.lock().unwrap().last().unwrap().contains("Milk is cheap."));
+    bench.world.clock.advance(Duration::from_secs(3 * 3_600));
+    bench.run_through(&viewer, &sink).await;
+    assert_eq!(bench.world.script.contexts.lock().unwrap().last().unwrap(), "", "too old to be used");
+
+    let cycle = bench.automations.update_widget(&viewer, &source, |draft| draft.recall_from_widgets = vec![sink.clone()]).await.unwrap_err();
+    let AutomationError::Invalid(invalid) = cycle else { panic!("not refused") };
+    assert_eq!(invalid.field, "source_config.recall_from_widgets[0]");
+    let stranger = bench.viewer().await;
+    let foreign = WidgetDraft { upstream_widget_id: Some(source.clone()), ..draft() };
+    let AutomationError::Invalid(invalid) = bench.automations.create_widget(&stranger, foreign).await.unwrap_err() else { panic!("not refused") };
+    assert_eq!(invalid.field, "upstream_widget_id");
+    assert!(matches!(bench.automations.widget(&stranger, &source).await, Err(AutomationError::NotFound)));
+}
+
+#[tokio::test]
+async fn a_private_widget_is_its_makers_and_the_admins() {
+    let bench = bench().await;
+    let owner = bench.viewer().await;
+    bench.world.set_pages(two_pages());
+    let id = widget(&bench, &owner, WidgetDraft { visibility: Visibility::Private, ..draft() }).await;
+    let run = bench.run_through(&owner, &id).await;
+    let other = bench.viewer().await;
+    let member = Viewer { company: owner.company.clone(), user: other.user.clone(), role: Role::Member };
+    assert!(matches!(bench.automations.widget(&member, &id).await, Err(AutomationError::NotFound)));
+    assert!(matches!(bench.automations.run(&member, &run.id).await, Err(AutomationError::NotFound)));
+    assert!(matches!(bench.automations.report(&member, run.report_id.as_ref().unwrap()).await, Err(AutomationError::NotFound)));
+    assert_eq!(bench.automations.widgets(&member).await.unwrap().len(), 0);
+    let admin = Viewer { role: Role::Admin, ..member };
+    assert_eq!(bench.automations.widgets(&admin).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn documents_are_a_source_like_any_other() {
+    let bench = bench().await;
+    let viewer = bench.viewer().await;
+    let id = DocumentId::new(&bench.seams);
+    let draft = WidgetDraft { source_class: SourceClass::Upload, urls: vec![], documents: vec![id.clone()], ..draft() };
+    let AutomationError::Invalid(invalid) = bench.automations.create_widget(&viewer, draft.clone()).await.unwrap_err() else { panic!("not refused") };
+    assert_eq!(invalid.field, "source_config.documents[0]");
+    bench.world.script.add_document(id.clone(), "Leave=30|Leave is thirty days.");
+    bench.world.script.add_document(DocumentId::new(&bench.seams), "");
+    let upload = widget(&bench, &viewer, draft).await;
+    let run = bench.run_through(&viewer, &upload).await;
+    assert_eq!((run.state, run.pages_collected), (RunState::Succeeded, 1));
+    let view = bench.automations.run(&viewer, &run.id).await.unwrap();
+    assert_eq!(view.pages[0].url, format!("document:{id}"));
+    let report = bench.automations.report(&viewer, run.report_id.as_ref().unwrap()).await.unwrap().report;
+    assert_eq!(report.body.evidence[0].source.document_id, Some(id));
+    let all = WidgetDraft { source_class: SourceClass::CompanyDocs, urls: vec![], ..crate::model::widget::testing::draft() };
+    let all = widget(&bench, &viewer, all).await;
+    let run = bench.run_through(&viewer, &all).await;
+    let fates: Vec<PageFate> = bench.automations.run(&viewer, &run.id).await.unwrap().pages.iter().map(|page| page.fate).collect();
+    assert_eq!(fates, [PageFate::New, PageFate::Skipped]);
+}
+
+#[tokio::test]
+async fn a_deleted_widget_stops_and_is_forgotten_and_its_refused_host_was_a_warning() {
+    let bench = bench().await;
+    let viewer = bench.viewer().await;
+    bench.world.set_pages(vec![("http://a.example/1", Page::Hangs)]);
+    let urls = vec!["http://refused.example/".into(), "http://a.example/".into()];
+    let view = bench.automations.create_widget(&viewer, WidgetDraft { urls, ..draft() }).await.unwrap();
+    assert_eq!(view.warnings.len(), 1);
+    let id = view.widget.id;
+    let run = bench.automations.start_run(&viewer, &id).await.unwrap();
+    bench.automations.drive().await.unwrap();
+    bench.automations.delete_widget(&viewer, &id).await.unwrap();
+    bench.until(&viewer, &run.id, |run| run.state == RunState::Cancelled).await;
+    assert_eq!(bench.world.script.forgotten.lock().unwrap().as_slice(), std::slice::from_ref(&id));
+    assert!(matches!(bench.automations.start_run(&viewer, &id).await, Err(AutomationError::NotFound)));
+}
+
+#[tokio::test]
+async fn without_recall_the_story_ends_at_the_report() {
+    let world = World::new();
+    let bench = world.start(AutomationsSettings::default()).await;
+    let viewer = bench.viewer().await;
+    world.set_pages(two_pages());
+    let id = widget(&bench, &viewer, draft()).await;
+    let run = bench.run_through(&viewer, &id).await;
+    assert_eq!((run.state, run.ingest), (RunState::Succeeded, IngestState::Off));
+    let story = bench.story(&run.id).await;
+    assert_eq!(story[story.len() - 3..], ["<report>", "ingest off", "<done>"]);
+}

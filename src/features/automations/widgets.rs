@@ -1,0 +1,156 @@
+//! Making, changing and deleting widgets: validation, plan and company are asked here.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{AutomationError, Automations, Viewer, WidgetView};
+use crate::model::ids::WidgetId;
+use crate::model::invalid::Invalid;
+use crate::model::plans::{Feature, Use};
+use crate::model::role::Role;
+use crate::model::widget::{Visibility, Widget, WidgetDraft, WidgetSpec};
+use crate::store::widgets::WidgetAdded;
+
+impl Automations {
+    /// Makes a widget.
+    ///
+    /// # Errors
+    /// A field that is wrong, a limit of the plan, or the store's failure.
+    pub async fn create_widget(&self, viewer: &Viewer, draft: WidgetDraft) -> Result<WidgetView, AutomationError> {
+        let spec = draft.validated()?;
+        let id = WidgetId::new(&self.parts().seams);
+        self.check_references(viewer, &id, &spec).await?;
+        self.check_plan(viewer, &spec, None).await?;
+        let used = self.store().count_widgets(viewer.company.clone()).await?;
+        self.parts().plans.may(&viewer.company, Feature::MaxWidgets, Use::one_more(used)).await?;
+        let now = self.now();
+        let next_run_at = spec.next_run_after(now);
+        let widget = Widget {
+            id: id.clone(),
+            company_id: viewer.company.clone(),
+            spec,
+            next_run_at,
+            created_by: viewer.user.clone(),
+            created_at: now,
+            updated_at: now,
+        };
+        // Asked again where it is written: two at once must not share the last place.
+        let limit = self.parts().plans.limit(&viewer.company, Feature::MaxWidgets).await?.number();
+        if let WidgetAdded::LimitReached { used } = self.store().insert_widget(widget, limit).await? {
+            self.parts().plans.may(&viewer.company, Feature::MaxWidgets, Use::one_more(used)).await?;
+        }
+        self.widget(viewer, &id).await
+    }
+
+    /// Changes a widget: `change` turns the present draft into the wanted one.
+    ///
+    /// # Errors
+    /// Not found, a field that is wrong, a limit of the plan, or the store's failure.
+    pub async fn update_widget(
+        &self,
+        viewer: &Viewer,
+        id: &WidgetId,
+        change: impl FnOnce(&mut WidgetDraft) + Send,
+    ) -> Result<WidgetView, AutomationError> {
+        let mut widget = self.visible_widget(viewer, id).await?;
+        let before = widget.spec.clone();
+        let mut draft = WidgetDraft::from(widget.spec);
+        change(&mut draft);
+        widget.spec = draft.validated()?;
+        self.check_references(viewer, id, &widget.spec).await?;
+        self.check_plan(viewer, &widget.spec, Some(&before)).await?;
+        widget.updated_at = self.now();
+        if widget.spec.schedule != before.schedule || widget.spec.paused != before.paused {
+            widget.next_run_at = widget.spec.next_run_after(widget.updated_at);
+        }
+        if !self.store().update_widget(widget).await? {
+            return Err(AutomationError::NotFound);
+        }
+        self.widget(viewer, id).await
+    }
+
+    /// Deletes a widget, stops its run and takes its chunks out of recall.
+    ///
+    /// # Errors
+    /// Not found, or the store's failure.
+    pub async fn delete_widget(&self, viewer: &Viewer, id: &WidgetId) -> Result<(), AutomationError> {
+        self.visible_widget(viewer, id).await?;
+        let active = self.store().delete_widget(viewer.company.clone(), id.clone(), self.now()).await?.ok_or(AutomationError::NotFound)?;
+        if let Some(run) = active {
+            self.stop_run(&viewer.company, &run).await?;
+        }
+        self.parts().ingester.forget(id.clone()).await?;
+        Ok(())
+    }
+
+    /// A widget the viewer may see.
+    pub(super) async fn visible_widget(&self, viewer: &Viewer, id: &WidgetId) -> Result<Widget, AutomationError> {
+        let widget = self.store().widget(viewer.company.clone(), id.clone()).await?;
+        widget.filter(|widget| may_see(viewer, widget)).ok_or(AutomationError::NotFound)
+    }
+
+    /// What the plan must allow of what is asked for anew. What a widget already has stays: an ended licence breaks nothing.
+    async fn check_plan(&self, viewer: &Viewer, spec: &WidgetSpec, before: Option<&WidgetSpec>) -> Result<(), AutomationError> {
+        let plans = &self.parts().plans;
+        let had = |has: fn(&WidgetSpec) -> bool| before.is_some_and(has);
+        if spec.deep_collection && !had(|spec| spec.deep_collection) {
+            plans.may(&viewer.company, Feature::DeepCollection, Use::switch()).await?;
+        }
+        if spec.visibility == Visibility::Public && !had(|spec| spec.visibility == Visibility::Public) {
+            plans.may(&viewer.company, Feature::SharedPoolAccess, Use::switch()).await?;
+        }
+        let pages = spec.source.crawl.max_pages;
+        if spec.source.source_class.is_web() && before.is_none_or(|before| pages > before.source.crawl.max_pages) {
+            plans.may(&viewer.company, Feature::CrawlPagesMax, Use::of(u64::from(pages))).await?;
+        }
+        Ok(())
+    }
+
+    /// Widgets and documents that are named must be there, and no widget may end up upstream of itself.
+    async fn check_references(&self, viewer: &Viewer, id: &WidgetId, spec: &WidgetSpec) -> Result<(), AutomationError> {
+        for (place, document) in spec.source.documents.iter().enumerate() {
+            if !self.parts().library.has_document(viewer.company.clone(), document.clone()).await? {
+                let field = format!("source_config.documents[{place}]");
+                return Err(Invalid::new(field, format!("there is no document {document}"), "Upload it first, or leave it out.").into());
+            }
+        }
+        if spec.upstream().next().is_none() {
+            return Ok(());
+        }
+        let widgets = self.store().widgets(viewer.company.clone()).await?;
+        let by_id: HashMap<&WidgetId, &Widget> = widgets.iter().map(|widget| (&widget.id, widget)).collect();
+        for (field, upstream) in named_upstream(spec) {
+            if !by_id.get(upstream).is_some_and(|widget| may_see(viewer, widget)) {
+                return Err(Invalid::new(field, format!("there is no automation {upstream}"), "Name one of this company's automations.").into());
+            }
+            if leads_to(&by_id, upstream, id) {
+                let message = "it would end up upstream of itself";
+                return Err(Invalid::new(field, message, "Name an automation that does not take from this one.").into());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A private widget is its maker's, and the company's owner and admins'.
+pub(super) fn may_see(viewer: &Viewer, widget: &Widget) -> bool {
+    widget.spec.visibility != Visibility::Private || widget.created_by == viewer.user || viewer.role.allows(Role::Admin)
+}
+
+fn named_upstream(spec: &WidgetSpec) -> impl Iterator<Item = (String, &WidgetId)> {
+    let one = spec.upstream_widget_id.iter().map(|id| ("upstream_widget_id".to_owned(), id));
+    let more = spec.source.recall_from_widgets.iter().enumerate();
+    one.chain(more.map(|(place, id)| (format!("source_config.recall_from_widgets[{place}]"), id)))
+}
+
+fn leads_to(widgets: &HashMap<&WidgetId, &Widget>, from: &WidgetId, to: &WidgetId) -> bool {
+    let (mut seen, mut waiting) = (HashSet::new(), vec![from]);
+    while let Some(id) = waiting.pop() {
+        if id == to {
+            return true;
+        }
+        if seen.insert(id) {
+            waiting.extend(widgets.get(id).into_iter().flat_map(|widget| widget.spec.upstream()));
+        }
+    }
+    false
+}
