@@ -53,7 +53,7 @@ pub(super) fn build(caption: Option<String>, rows: &[Row], budget: &mut Budget) 
         row.resize(width, String::new());
     }
     let header_rows = header_rows(rows, &grid);
-    let header = (0..if header_rows == 0 { 0 } else { width }).map(|column| column_name(&grid[..header_rows], column)).collect();
+    let header = column_names(&grid[..header_rows], if header_rows == 0 { 0 } else { width });
     let rows = grid.split_off(header_rows);
     (PageTable { caption, header, header_rows: u32::try_from(header_rows).unwrap_or(0), rows }, cut)
 }
@@ -141,6 +141,16 @@ fn first_row_names(grid: &[Vec<String>]) -> bool {
         !has_digit(&first[column]) && filled > 0 && rest.iter().filter(|row| starts_as_figure(&row[column])).count() * 2 > filled
     });
     named && distinct.len() == first.len() && figures_below
+}
+
+/// The last header row where it tells the columns apart by words, else all header rows joined (`Length km`, `Length mi`).
+fn column_names(header: &[Vec<String>], width: usize) -> Vec<String> {
+    let leaf = |column: usize| header.last().map(|row| row[column].as_str()).unwrap_or_default();
+    let words = |text: &str| text.chars().filter(|c| c.is_alphabetic()).count() >= 4;
+    let distinct: std::collections::BTreeSet<&str> = (0..width).map(leaf).collect();
+    let grouped = |column: usize| header.iter().any(|row| row[column] != leaf(column));
+    let clear = distinct.len() == width && (0..width).all(|column| !grouped(column) || words(leaf(column)));
+    if clear { (0..width).map(|column| leaf(column).to_owned()).collect() } else { (0..width).map(|column| column_name(header, column)).collect() }
 }
 
 fn column_name(header: &[Vec<String>], column: usize) -> String {

@@ -6,6 +6,7 @@ mod crawl_tests;
 mod crawler;
 mod csv;
 mod encoding;
+pub mod extract;
 mod frontier;
 mod grid;
 mod html;

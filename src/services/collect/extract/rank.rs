@@ -1,0 +1,248 @@
+//! What matters to the objective: relevance of words, scores of sentences, and a choice that does not say the same thing twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use super::context::Extreme;
+use super::words::terms;
+
+/// Most findings of a report.
+pub(super) const FINDINGS_MAX: usize = 40;
+/// Most findings from one page.
+const PER_PAGE_MAX: usize = 5;
+/// Findings that are wanted even when fewer speak to the objective.
+const FINDINGS_WANTED: usize = 8;
+/// Sentences that are compared with each other; the rest scored lower.
+const POOL_MAX: usize = 600;
+/// Two sentences that share more of their words say the same.
+const SAME: f64 = 0.6;
+
+/// What a widget wants to know.
+#[derive(Clone, Debug, Default)]
+pub struct Objective {
+    title: String,
+    text: String,
+}
+
+impl Objective {
+    /// From the widget's title and objective.
+    #[must_use]
+    pub fn new(title: &str, text: &str) -> Self {
+        Self { title: title.to_owned(), text: text.to_owned() }
+    }
+
+    pub(super) fn extreme(&self) -> Extreme {
+        match Extreme::of(&self.text) {
+            Extreme::None => Extreme::of(&self.title),
+            asked => asked,
+        }
+    }
+}
+
+/// A sentence that may become a finding.
+#[derive(Clone, Debug)]
+pub(super) struct Sentence {
+    pub(super) page: usize,
+    pub(super) block: usize,
+    pub(super) range: Range<usize>,
+    /// As shown.
+    pub(super) text: String,
+    pub(super) terms: BTreeSet<String>,
+    /// Its place among the page's sentences.
+    pub(super) position: usize,
+    /// Page and heading it stands under.
+    pub(super) topic: Vec<String>,
+    pub(super) figures: usize,
+    pub(super) entities: Vec<String>,
+    /// Strippers of markup differ within it.
+    pub(super) seams: bool,
+}
+
+/// Weights of the objective's words: rare ones in the material count more.
+pub(super) struct Relevance {
+    weights: BTreeMap<String, f64>,
+    total: f64,
+}
+
+impl Relevance {
+    /// `texts` are the sets of terms of everything that is ranked.
+    pub(super) fn new<'a>(objective: &Objective, texts: impl Iterator<Item = &'a BTreeSet<String>>) -> Self {
+        let mut weights: BTreeMap<String, f64> = BTreeMap::new();
+        for term in terms(&objective.title) {
+            weights.insert(term, 0.6);
+        }
+        for term in terms(&objective.text) {
+            weights.insert(term, 1.0);
+        }
+        let (mut count, mut holding) = (0.0f64, BTreeMap::<String, f64>::new());
+        for set in texts {
+            count += 1.0;
+            for term in weights.keys().filter(|term| set.contains(*term)) {
+                *holding.entry(term.clone()).or_default() += 1.0;
+            }
+        }
+        for (term, weight) in &mut weights {
+            let with = holding.get(term).copied().unwrap_or_default();
+            *weight *= (1.0 + (count - with + 0.5) / (with + 0.5)).ln();
+        }
+        // A word that the material never uses must not lower everything else.
+        let total = weights.iter().filter(|(term, _)| holding.contains_key(*term)).map(|(_, weight)| weight).sum();
+        Self { weights, total }
+    }
+
+    /// From 0 (nothing of the objective) to 1 (all of it).
+    pub(super) fn of<'a>(&self, terms: impl Iterator<Item = &'a String>) -> f64 {
+        if self.total <= 0.0 {
+            return 0.0;
+        }
+        let found: BTreeSet<&String> = terms.filter(|term| self.weights.contains_key(*term)).collect();
+        (found.into_iter().filter_map(|term| self.weights.get(term)).sum::<f64>() / self.total).min(1.0)
+    }
+
+    pub(super) fn of_text(&self, text: &str) -> f64 {
+        self.of(terms(text).iter())
+    }
+}
+
+/// A chosen sentence: its place in the list, and how much it says about the objective.
+pub(super) struct Chosen {
+    pub(super) at: usize,
+    pub(super) relevance: f64,
+}
+
+/// The findings, the most telling first.
+pub(super) fn choose(sentences: &[Sentence], relevance: &Relevance) -> Vec<Chosen> {
+    let mut pool: Vec<(usize, f64, f64)> = sentences
+        .iter()
+        .enumerate()
+        .map(|(at, sentence)| {
+            let own = relevance.of(sentence.terms.iter());
+            (at, own, score(sentence, own, relevance.of(sentence.topic.iter())))
+        })
+        .collect();
+    pool.sort_by(|a, b| b.2.total_cmp(&a.2).then(a.0.cmp(&b.0)));
+    pool.truncate(POOL_MAX);
+    let any_relevant = pool.iter().any(|(_, own, _)| *own > 0.0);
+    let mut chosen: Vec<Chosen> = Vec::new();
+    let mut per_page: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut likeness = vec![0.0f64; pool.len()];
+    while chosen.len() < FINDINGS_MAX {
+        let best = pool
+            .iter()
+            .enumerate()
+            .filter(|(place, (at, own, _))| {
+                let enough = any_relevant && *own <= 0.0 && chosen.len() >= FINDINGS_WANTED;
+                likeness[*place] < SAME && !enough && per_page.get(&sentences[*at].page).copied().unwrap_or(0) < PER_PAGE_MAX
+            })
+            .map(|(place, (at, _, score))| {
+                (place, score - 0.9 * likeness[place] - 0.15 * per_page.get(&sentences[*at].page).copied().unwrap_or(0) as f64)
+            })
+            .max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0)));
+        let Some((place, value)) = best else { break };
+        if value < 0.0 {
+            break;
+        }
+        let (at, own, _) = pool[place];
+        *per_page.entry(sentences[at].page).or_default() += 1;
+        chosen.push(Chosen { at, relevance: own });
+        for (other, like) in likeness.iter_mut().enumerate() {
+            *like = like.max(jaccard(&sentences[at].terms, &sentences[pool[other].0].terms));
+        }
+        likeness[place] = f64::INFINITY;
+    }
+    chosen
+}
+
+/// The summary: two to four chosen sentences, word for word, in the order of the sources.
+pub(super) fn summary(sentences: &[Sentence], chosen: &[Chosen]) -> String {
+    const BYTES_MAX: usize = 700;
+    let best = chosen.first().map_or(0.0, |first| first.relevance);
+    let mut picked: Vec<&Sentence> = Vec::new();
+    let mut bytes = 0;
+    for candidate in chosen {
+        let sentence = &sentences[candidate.at];
+        let weak = picked.len() >= 2 && candidate.relevance < best * 0.5;
+        if !weak && picked.len() < 4 && (picked.len() < 2 || bytes + sentence.text.len() <= BYTES_MAX) && sentence.text.len() <= BYTES_MAX / 2 {
+            bytes += sentence.text.len();
+            picked.push(sentence);
+        }
+    }
+    picked.sort_by_key(|sentence| (sentence.page, sentence.block, sentence.range.start));
+    picked.iter().map(|sentence| sentence.text.as_str()).collect::<Vec<_>>().join(" ")
+}
+
+fn score(sentence: &Sentence, own: f64, topic: f64) -> f64 {
+    let text = sentence.text.as_str();
+    let lower = text.to_lowercase();
+    let count = text.split(' ').count();
+    let place = 0.5 / (1.0 + 0.4 * sentence.position as f64);
+    let mut score = 3.0 * own + 0.6 * topic + 0.35 * f64::from(u8::from(sentence.figures > 0)) + 0.05 * sentence.entities.len().min(4) as f64 + place;
+    const NOISE: [&str; 18] = [
+        "cookie",
+        "copyright",
+        "all rights reserved",
+        "subscribe",
+        "newsletter",
+        "click here",
+        "sign up",
+        "log in",
+        "for more information",
+        "for more details",
+        "this page was last",
+        "privacy policy",
+        "terms of use",
+        "javascript",
+        "see also",
+        "in this chapter",
+        "in this section",
+        "retrieved",
+    ];
+    const TELLING_OFF: [&str; 19] = [
+        "this list",
+        "this page",
+        "this article",
+        "this document",
+        "this section",
+        "this chapter",
+        "this guide",
+        "see ",
+        "click ",
+        "note that",
+        "let's ",
+        "you can ",
+        "if you ",
+        "for example",
+        "to do this",
+        "try ",
+        "we ",
+        "i ",
+        "here ",
+    ];
+    score -= f64::from(u8::from(NOISE.iter().any(|noise| lower.contains(noise))));
+    score -= 0.3 * f64::from(u8::from(TELLING_OFF.iter().any(|start| lower.starts_with(start))));
+    score -= 0.6 * f64::from(u8::from(text.ends_with('?')));
+    score -= 0.5
+        * f64::from(u8::from(text.contains(['{', '}', '<', '>', '|', '\\']) || text.contains("()") || text.contains("->") || text.contains("://")));
+    score -= 0.1 * f64::from(u8::from(sentence.seams));
+    // It stands for something said before: weaker when quoted alone.
+    score -= 0.2
+        * f64::from(u8::from(
+            ["it ", "this ", "these ", "they ", "however", "such ", "but ", "and ", "also", "thus", "therefore"]
+                .iter()
+                .any(|start| lower.starts_with(start)),
+        ));
+    score -= if count > 45 {
+        0.4
+    } else if count < 7 {
+        0.25
+    } else {
+        0.0
+    };
+    score
+}
+
+fn jaccard(a: &BTreeSet<String>, b: &BTreeSet<String>) -> f64 {
+    let shared = a.intersection(b).count() as f64;
+    let all = (a.len() + b.len()) as f64 - shared;
+    if all <= 0.0 { 0.0 } else { shared / all }
+}
