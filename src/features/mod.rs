@@ -1,4 +1,5 @@
 //! What people use. Features never import each other.
 
 pub mod automations;
+pub mod documents;
 pub mod setup;

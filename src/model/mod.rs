@@ -7,6 +7,7 @@ pub mod chunk;
 pub mod chunker;
 pub mod company;
 pub mod crawl;
+pub mod document;
 pub mod egress;
 pub mod freshness;
 pub mod ids;

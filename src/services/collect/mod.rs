@@ -16,3 +16,4 @@ mod plain;
 mod politeness;
 mod robots;
 mod sitemap;
+pub mod texts;

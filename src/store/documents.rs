@@ -1,0 +1,338 @@
+//! Documents: files, their versions by name, and how far each is.
+
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::page_texts::{self, KeptText};
+use super::{Store, StoreError};
+use crate::base::clock::Timestamp;
+use crate::model::document::{Document, DocumentNotice, DocumentState};
+use crate::model::ids::{CompanyId, DocumentId, UserId};
+
+const COLUMNS: &str =
+    "id, company_id, name, media_type, size_bytes, version, content_hash, text_hash, state, error_json, chunks, uploaded_by, uploaded_at";
+
+/// A document to keep.
+#[derive(Clone, Debug)]
+pub struct NewDocument {
+    /// Its id.
+    pub id: DocumentId,
+    /// Whose it is.
+    pub company: CompanyId,
+    /// The file's name.
+    pub name: String,
+    /// Its media type.
+    pub media_type: String,
+    /// The file.
+    pub content: Vec<u8>,
+    /// SHA-256 of the file, hexadecimal.
+    pub content_hash: String,
+    /// Its text.
+    pub text: KeptText,
+    /// What is to be known about it.
+    pub notice: Option<DocumentNotice>,
+    /// Who uploaded it.
+    pub uploaded_by: UserId,
+    /// When.
+    pub uploaded_at: Timestamp,
+}
+
+impl Store {
+    /// Keeps a document as the next version of its name, with its content and its text. When the latest version of that name holds the
+    /// very same file, that one is returned instead.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn insert_document(&self, new: NewDocument) -> Result<Document, StoreError> {
+        self.write("keep a document", move |tx| {
+            let latest = tx
+                .prepare_cached(&format!("SELECT {COLUMNS} FROM documents WHERE company_id = ?1 AND name = ?2 ORDER BY version DESC LIMIT 1"))?
+                .query_row((&new.company, &new.name), |row| Ok((from_row(row), deleted(tx, row)?)))
+                .optional()?;
+            let (latest, gone) = match latest {
+                Some((document, gone)) => (Some(document?), gone),
+                None => (None, false),
+            };
+            if let Some(same) = latest.as_ref().filter(|same| !gone && same.content_hash == new.content_hash && same.state != DocumentState::Failed) {
+                return Ok(same.clone());
+            }
+            let version = latest.map_or(1, |document| document.version.saturating_add(1));
+            let notice = new.notice.as_ref().map(serde_json::to_string).transpose()?;
+            tx.execute(
+                "INSERT INTO documents (id, company_id, name, media_type, size_bytes, version, content_hash, text_hash, state, error_json,
+                   uploaded_by, uploaded_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'stored', ?9, ?10, ?11)",
+                (
+                    &new.id,
+                    &new.company,
+                    &new.name,
+                    &new.media_type,
+                    i64::try_from(new.content.len()).unwrap_or(i64::MAX),
+                    version,
+                    &new.content_hash,
+                    &new.text.content_hash,
+                    notice,
+                    &new.uploaded_by,
+                    new.uploaded_at,
+                ),
+            )?;
+            tx.execute(
+                "INSERT INTO document_contents (document_id, company_id, content) VALUES (?1, ?2, ?3)",
+                (&new.id, &new.company, &new.content),
+            )?;
+            page_texts::put_in(tx, &new.company, &new.text)?;
+            one(tx, &new.company, &new.id)?.ok_or_else(|| StoreError::corrupt("a document that was just kept"))
+        })
+        .await
+    }
+
+    /// A company's documents, the latest version of each name, newest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn documents(&self, company: CompanyId) -> Result<Vec<Document>, StoreError> {
+        self.read("list documents", move |conn| {
+            let mut statement = conn.prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM documents AS d WHERE company_id = ?1 AND deleted_at IS NULL
+                   AND version = (SELECT max(version) FROM documents WHERE company_id = d.company_id AND name = d.name AND deleted_at IS NULL)
+                 ORDER BY uploaded_at DESC, id DESC"
+            ))?;
+            let rows = statement.query_map([&company], |row| Ok(from_row(row)))?;
+            rows.map(|row| row?).collect()
+        })
+        .await
+    }
+
+    /// A document of a company, unless it was deleted.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn document(&self, company: CompanyId, id: DocumentId) -> Result<Option<Document>, StoreError> {
+        self.read("read a document", move |conn| one(conn, &company, &id)).await
+    }
+
+    /// The file of a document, as it was uploaded.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn document_content(&self, company: CompanyId, id: DocumentId) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read("read a document's file", move |conn| {
+            let mut statement = conn.prepare_cached("SELECT content FROM document_contents WHERE company_id = ?1 AND document_id = ?2")?;
+            Ok(statement.query_row((&company, &id), |row| row.get(0)).optional()?)
+        })
+        .await
+    }
+
+    /// Deletes a document with all versions of its name, their files and texts. Returns what was deleted; none when there was nothing.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn delete_document(&self, company: CompanyId, id: DocumentId, at: Timestamp) -> Result<Vec<DocumentId>, StoreError> {
+        self.write("delete a document", move |tx| {
+            let Some(document) = one(tx, &company, &id)? else { return Ok(Vec::new()) };
+            let deleted: Vec<DocumentId> = tx
+                .prepare_cached(
+                    "UPDATE documents SET deleted_at = ?3, chunks = 0 WHERE company_id = ?1 AND name = ?2 AND deleted_at IS NULL RETURNING id",
+                )?
+                .query_map((&company, &document.name, at), |row| row.get(0))?
+                .collect::<Result<_, _>>()?;
+            for id in &deleted {
+                tx.execute("DELETE FROM document_contents WHERE document_id = ?1", [id])?;
+                // A page of the web with the same text keeps it.
+                tx.execute("DELETE FROM page_texts WHERE company_id = ?1 AND document_id = ?2 AND url IS NULL", (&company, id))?;
+            }
+            Ok(deleted)
+        })
+        .await
+    }
+
+    /// Documents that are to be made recallable, or whose ingest a restart cut off; the longest waiting first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn documents_to_ingest(&self, limit: u32) -> Result<Vec<Document>, StoreError> {
+        self.read("find documents to ingest", move |conn| {
+            let mut statement = conn.prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM documents WHERE state IN ('stored', 'ingesting') AND deleted_at IS NULL ORDER BY uploaded_at, id LIMIT ?1"
+            ))?;
+            let rows = statement.query_map([limit], |row| Ok(from_row(row)))?;
+            rows.map(|row| row?).collect()
+        })
+        .await
+    }
+
+    /// Notes how far a document is. A deleted one is left alone; the answer says whether it was there.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn set_document_state(
+        &self,
+        id: DocumentId,
+        state: DocumentState,
+        chunks: u32,
+        notice: Option<DocumentNotice>,
+    ) -> Result<bool, StoreError> {
+        self.write("note a document's state", move |tx| {
+            let notice = notice.as_ref().map(serde_json::to_string).transpose()?;
+            let changed = tx.execute(
+                "UPDATE documents SET state = ?2, chunks = ?3, error_json = ?4 WHERE id = ?1 AND deleted_at IS NULL",
+                (&id, state.as_str(), chunks, notice),
+            )?;
+            Ok(changed > 0)
+        })
+        .await
+    }
+
+    /// The earlier versions of a document that can still be recalled; they no longer count as such.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn supersede_documents(&self, document: &Document) -> Result<Vec<DocumentId>, StoreError> {
+        let (company, name, version) = (document.company.clone(), document.name.clone(), document.version);
+        self.write("supersede documents", move |tx| {
+            let mut statement = tx.prepare_cached(
+                "UPDATE documents SET chunks = 0, state = 'ready' WHERE company_id = ?1 AND name = ?2 AND version < ?3 AND deleted_at IS NULL
+                   AND (chunks > 0 OR state IN ('stored', 'ingesting')) RETURNING id",
+            )?;
+            let ids = statement.query_map((&company, &name, version), |row| row.get(0))?;
+            Ok(ids.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// How many documents wait or are being made recallable.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn count_documents_to_ingest(&self) -> Result<u64, StoreError> {
+        self.read("count documents to ingest", |conn| {
+            let count: i64 =
+                conn.query_row("SELECT count(*) FROM documents WHERE state IN ('stored', 'ingesting') AND deleted_at IS NULL", [], |row| row.get(0))?;
+            Ok(u64::try_from(count).unwrap_or(0))
+        })
+        .await
+    }
+}
+
+fn one(conn: &Connection, company: &CompanyId, id: &DocumentId) -> Result<Option<Document>, StoreError> {
+    let mut statement = conn.prepare_cached(&format!("SELECT {COLUMNS} FROM documents WHERE company_id = ?1 AND id = ?2 AND deleted_at IS NULL"))?;
+    statement.query_row((company, id), |row| Ok(from_row(row))).optional()?.transpose()
+}
+
+fn deleted(tx: &Connection, row: &Row<'_>) -> rusqlite::Result<bool> {
+    let id: DocumentId = row.get("id")?;
+    tx.query_row("SELECT deleted_at IS NOT NULL FROM documents WHERE id = ?1", [&id], |row| row.get(0))
+}
+
+fn from_row(row: &Row<'_>) -> Result<Document, StoreError> {
+    let state: String = row.get("state")?;
+    let notice: Option<String> = row.get("error_json")?;
+    let size: i64 = row.get("size_bytes")?;
+    Ok(Document {
+        id: row.get("id")?,
+        company: row.get("company_id")?,
+        name: row.get("name")?,
+        media_type: row.get("media_type")?,
+        size_bytes: u64::try_from(size).map_err(|_| StoreError::corrupt("a document of negative size"))?,
+        version: row.get("version")?,
+        content_hash: row.get("content_hash")?,
+        text_hash: row.get("text_hash")?,
+        state: DocumentState::parse(&state).ok_or_else(|| StoreError::corrupt("a document's state"))?,
+        notice: notice.as_deref().map(serde_json::from_str).transpose()?,
+        chunks: row.get("chunks")?,
+        uploaded_by: row.get("uploaded_by")?,
+        uploaded_at: row.get("uploaded_at")?,
+    })
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+    use crate::base::seams::Seams;
+
+    /// A company and a user, as bare rows.
+    pub(crate) async fn company_and_user(store: &Store, seams: &Seams) -> (CompanyId, UserId) {
+        let (company, user) = (CompanyId::new(seams), UserId::new(seams));
+        let ids = (company.clone(), user.clone());
+        store
+            .write("test rows", move |tx| {
+                tx.execute("INSERT INTO users (id, email, name, password_hash, created_at) VALUES (?1, ?1, 'A', '', 0)", [&user])?;
+                tx.execute(
+                    "INSERT INTO companies (id, number, name, created_at, created_by)
+                     SELECT ?1, coalesce(max(number), 0) + 1, 'C', 0, ?2 FROM companies",
+                    (&company, &user),
+                )?;
+                Ok(())
+            })
+            .await
+            .unwrap();
+        ids
+    }
+
+    pub(crate) fn new_document(seams: &Seams, company: &CompanyId, user: &UserId, name: &str, content: &str) -> NewDocument {
+        let id = DocumentId::new(seams);
+        NewDocument {
+            company: company.clone(),
+            name: name.into(),
+            media_type: "text/plain".into(),
+            content: content.as_bytes().to_vec(),
+            content_hash: crate::base::secret::sha256_hex(content.as_bytes()),
+            text: KeptText {
+                content_hash: crate::base::secret::sha256_hex(content.as_bytes()),
+                url: None,
+                document_id: Some(id.clone()),
+                title: name.into(),
+                text: content.into(),
+                structure_json: "{}".into(),
+                collected_at: Timestamp::from_millis(1),
+            },
+            notice: None,
+            uploaded_by: user.clone(),
+            uploaded_at: Timestamp::from_millis(1),
+            id,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{company_and_user, new_document};
+    use super::*;
+    use crate::base::seams::Seams;
+    use crate::store::testing::store;
+
+    #[tokio::test]
+    async fn a_name_has_versions_and_the_same_file_again_is_no_new_one() {
+        let (store, _folder) = store();
+        let seams = Seams::system();
+        let (company, user) = company_and_user(&store, &seams).await;
+        let new = |content: &str| new_document(&seams, &company, &user, "a.txt", content);
+        let first = store.insert_document(new("one")).await.unwrap();
+        let again = store.insert_document(new("one")).await.unwrap();
+        let second = store.insert_document(new("two")).await.unwrap();
+        assert_eq!((first.version, again.id == first.id, second.version), (1, true, 2));
+        assert_eq!(store.documents(company.clone()).await.unwrap(), std::slice::from_ref(&second));
+        assert_eq!(store.document_content(company.clone(), first.id.clone()).await.unwrap().as_deref(), Some(b"one".as_slice()));
+        assert_eq!(store.supersede_documents(&second).await.unwrap(), [first.id.clone()]);
+        assert_eq!(store.documents_to_ingest(9).await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn deleting_takes_all_versions_with_files_and_texts_and_is_seen_by_its_company_only() {
+        let (store, _folder) = store();
+        let seams = Seams::system();
+        let (company, user) = company_and_user(&store, &seams).await;
+        let (other, _) = company_and_user(&store, &seams).await;
+        let first = store.insert_document(new_document(&seams, &company, &user, "a.txt", "one")).await.unwrap();
+        let second = store.insert_document(new_document(&seams, &company, &user, "a.txt", "two")).await.unwrap();
+        let at = Timestamp::from_millis(9);
+        assert!(store.document(other.clone(), first.id.clone()).await.unwrap().is_none());
+        assert!(store.delete_document(other, first.id.clone(), at).await.unwrap().is_empty());
+        let mut gone = store.delete_document(company.clone(), second.id.clone(), at).await.unwrap();
+        gone.sort();
+        assert_eq!(gone, [first.id.clone(), second.id.clone()]);
+        assert!(store.document_content(company.clone(), first.id).await.unwrap().is_none());
+        assert!(store.page_text(company.clone(), second.text_hash.unwrap()).await.unwrap().is_none());
+        assert!(!store.set_document_state(second.id, DocumentState::Ready, 1, None).await.unwrap());
+        let third = store.insert_document(new_document(&seams, &company, &user, "a.txt", "two")).await.unwrap();
+        assert_eq!(third.version, 3);
+    }
+}

@@ -1,0 +1,107 @@
+//! The canonical texts of pages and documents: once per company and content.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::{Store, StoreError};
+use crate::base::clock::Timestamp;
+use crate::model::ids::{CompanyId, DocumentId};
+
+/// A text as kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptText {
+    /// SHA-256 of `text`, hexadecimal.
+    pub content_hash: String,
+    /// The page it is from.
+    pub url: Option<String>,
+    /// The document it is from.
+    pub document_id: Option<DocumentId>,
+    /// Its title.
+    pub title: String,
+    /// The canonical text.
+    pub text: String,
+    /// Its structure, as JSON: the collector's own form.
+    pub structure_json: String,
+    /// When it was last collected.
+    pub collected_at: Timestamp,
+}
+
+impl Store {
+    /// Keeps texts. One that is there already takes the newer place, title and time.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn put_page_texts(&self, company: CompanyId, texts: Vec<KeptText>) -> Result<(), StoreError> {
+        self.write("keep texts", move |tx| texts.iter().try_for_each(|text| put_in(tx, &company, text))).await
+    }
+
+    /// The text of this content, if the company has it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn page_text(&self, company: CompanyId, content_hash: String) -> Result<Option<KeptText>, StoreError> {
+        self.read("read a text", move |conn| {
+            let mut statement = conn.prepare_cached(
+                "SELECT content_hash, url, document_id, title, text, blocks_json, collected_at FROM page_texts
+                 WHERE company_id = ?1 AND content_hash = ?2",
+            )?;
+            let text = statement.query_row((&company, &content_hash), |row| {
+                Ok(KeptText {
+                    content_hash: row.get(0)?,
+                    url: row.get(1)?,
+                    document_id: row.get(2)?,
+                    title: row.get(3)?,
+                    text: row.get(4)?,
+                    structure_json: row.get(5)?,
+                    collected_at: row.get(6)?,
+                })
+            });
+            Ok(text.optional()?)
+        })
+        .await
+    }
+}
+
+/// Keeps a text inside another store method's transaction.
+pub(in crate::store) fn put_in(tx: &Connection, company: &CompanyId, text: &KeptText) -> Result<(), StoreError> {
+    let mut insert = tx.prepare_cached(
+        "INSERT INTO page_texts (company_id, content_hash, url, document_id, title, text, blocks_json, collected_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+         ON CONFLICT (company_id, content_hash) DO UPDATE SET
+           url = coalesce(excluded.url, page_texts.url), document_id = coalesce(excluded.document_id, page_texts.document_id),
+           title = excluded.title, collected_at = max(page_texts.collected_at, excluded.collected_at)",
+    )?;
+    insert.execute((company, &text.content_hash, &text.url, &text.document_id, &text.title, &text.text, &text.structure_json, text.collected_at))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::seams::Seams;
+    use crate::store::documents::testing::company_and_user;
+    use crate::store::testing;
+
+    fn text(url: &str, at: i64) -> KeptText {
+        KeptText {
+            content_hash: "aa".into(),
+            url: Some(url.into()),
+            document_id: None,
+            title: "T".into(),
+            text: "Hello".into(),
+            structure_json: "{}".into(),
+            collected_at: Timestamp::from_millis(at),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_text_is_kept_once_and_only_its_company_sees_it() {
+        let (store, _folder) = testing::store();
+        let seams = Seams::system();
+        let (company, _) = company_and_user(&store, &seams).await;
+        let (other, _) = company_and_user(&store, &seams).await;
+        store.put_page_texts(company.clone(), vec![text("http://a/", 5), text("http://b/", 3)]).await.unwrap();
+        let kept = store.page_text(company, "aa".into()).await.unwrap().unwrap();
+        assert_eq!((kept.url.as_deref(), kept.collected_at.millis()), (Some("http://b/"), 5));
+        assert_eq!(store.page_text(other, "aa".into()).await.unwrap(), None);
+    }
+}
