@@ -1,6 +1,7 @@
 //! Who may come in: the bootstrap token, passwords, sessions, and limits on guessing.
 
 pub mod bootstrap;
+mod hash_memory;
 pub mod limits;
 pub mod password;
 mod sessions;

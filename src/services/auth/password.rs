@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use argon2::password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::password_hash::{Output, ParamsString, PasswordHash, SaltString};
+use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Params, Version};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::hash_memory::HashMemory;
 use crate::base::seams::Seams;
-use crate::base::secret::Secret;
+use crate::base::secret::{Secret, constant_time_eq};
 use crate::base::tasks::Tasks;
 use crate::model::password::{NewPassword, PASSWORD_BYTES_MAX};
 
@@ -41,7 +42,7 @@ pub enum HashError {
 /// Hashes and verifies, a bounded number at once, off the async threads. Cheap to clone.
 #[derive(Clone)]
 pub struct Hasher {
-    argon2: Argon2<'static>,
+    params: Params,
     seams: Seams,
     tasks: Tasks,
     running: Arc<Semaphore>,
@@ -60,7 +61,7 @@ impl Hasher {
         let nobody =
             format!("$argon2id$v=19$m={},t={},p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", cost.memory_kib, cost.passes);
         Ok(Self {
-            argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
+            params,
             seams,
             tasks,
             running: Arc::new(Semaphore::new(running_max)),
@@ -75,9 +76,16 @@ impl Hasher {
     /// [`HashError::Busy`] at once when too many wait already.
     pub async fn hash(&self, password: &NewPassword) -> Result<String, HashError> {
         let salt = SaltString::encode_b64(&self.seams.random_bytes::<16>()).map_err(broken)?;
-        let (argon2, password) = (self.argon2.clone(), password.clone());
+        let (params, password) = (self.params.clone(), password.clone());
         self.run(move || {
-            let hash = argon2.hash_password(password.secret().expose().as_bytes(), &salt).map_err(broken)?;
+            let output = compute(password.secret().expose().as_bytes(), &salt, &params)?;
+            let hash = PasswordHash {
+                algorithm: ARGON2ID_IDENT,
+                version: Some(Version::V0x13.into()),
+                params: ParamsString::try_from(&params).map_err(broken)?,
+                salt: Some(salt.as_salt()),
+                hash: Some(Output::new(&output).map_err(broken)?),
+            };
             Ok(hash.to_string())
         })
         .await
@@ -88,21 +96,24 @@ impl Hasher {
     /// # Errors
     /// [`HashError::Busy`] at once when too many wait already.
     pub async fn verify(&self, password: &Secret<String>, stored: Option<&str>) -> Result<bool, HashError> {
-        let argon2 = self.argon2.clone();
         let password = password.clone();
         let known = stored.is_some();
         let stored: Arc<str> = stored.map_or_else(|| Arc::clone(&self.nobody), Arc::from);
         self.run(move || {
-            let hash = PasswordHash::new(&stored).map_err(broken)?;
+            let stored = PasswordHash::new(&stored).map_err(broken)?;
+            if stored.algorithm != ARGON2ID_IDENT || stored.version != Some(Version::V0x13.into()) {
+                return Err(HashError::Broken("a stored hash is not Argon2id of version 19".to_owned()));
+            }
+            let (Some(salt), Some(expected)) = (stored.salt, stored.hash) else {
+                return Err(HashError::Broken("a stored hash has no salt or no hash".to_owned()));
+            };
             // No stored password is longer, so nothing is lost by not reading on, and the work stays the same.
             let bytes = password.expose().as_bytes();
             let fits = bytes.len() <= PASSWORD_BYTES_MAX;
             let bytes = if fits { bytes } else { &bytes[..PASSWORD_BYTES_MAX] };
-            match argon2.verify_password(bytes, &hash) {
-                Ok(()) => Ok(known && fits),
-                Err(argon2::password_hash::Error::Password) => Ok(false),
-                Err(other) => Err(broken(other)),
-            }
+            let salt = SaltString::from_b64(salt.as_str()).map_err(broken)?;
+            let output = compute(bytes, &salt, &Params::try_from(&stored).map_err(broken)?)?;
+            Ok(constant_time_eq(&output, expected.as_bytes()) && known && fits)
         })
         .await
     }
@@ -123,6 +134,17 @@ impl Hasher {
         };
         self.tasks.spawn_blocking(work).await.map_err(broken)?
     }
+}
+
+/// The hash itself: 32 bytes.
+fn compute(password: &[u8], salt: &SaltString, params: &Params) -> Result<[u8; 32], HashError> {
+    let mut salt_bytes = [0; 64];
+    let salt_bytes = salt.decode_b64(&mut salt_bytes).map_err(broken)?;
+    let mut memory = HashMemory::map(params.block_count()).map_err(broken)?;
+    let mut output = [0; 32];
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
+    argon2.hash_password_into_with_memory(password, salt_bytes, &mut output, &mut memory).map_err(broken)?;
+    Ok(output)
 }
 
 fn broken(error: impl std::fmt::Display) -> HashError {
@@ -173,6 +195,20 @@ mod tests {
         assert!(hasher.verify(&secret(&longest), Some(&hash)).await.unwrap());
         assert!(!hasher.verify(&secret(&format!("{longest}c")), Some(&hash)).await.unwrap());
         assert!(!hasher.verify(&secret(&"x".repeat(5_000_000)), None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn hashes_are_those_of_argon2_itself() {
+        use argon2::{PasswordHasher as _, PasswordVerifier as _};
+        let hasher = hasher(2, 64);
+        let ours = hasher.hash(&new_password("a goose crossed the yard")).await.unwrap();
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, hasher.params.clone());
+        assert!(argon2.verify_password(b"a goose crossed the yard", &PasswordHash::new(&ours).unwrap()).is_ok());
+        let salt = SaltString::encode_b64(&[7; 16]).unwrap();
+        let theirs = argon2.hash_password(b"a goose crossed the yard", &salt).unwrap().to_string();
+        assert!(hasher.verify(&secret("a goose crossed the yard"), Some(&theirs)).await.unwrap());
+        let other_kind = theirs.replace("argon2id", "argon2i");
+        assert!(hasher.verify(&secret("a goose crossed the yard"), Some(&other_kind)).await.is_err());
     }
 
     #[tokio::test]

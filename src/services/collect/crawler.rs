@@ -19,7 +19,7 @@ use super::sitemap::{self, SITEMAP_BYTES_MAX};
 use crate::base::seams::Seams;
 use crate::base::secret::sha256;
 use crate::model::crawl::Pagination;
-use crate::services::egress::{Egress, EgressError, FetchRequest, Fetched, Purpose, REDIRECTS_MAX};
+use crate::services::egress::{Egress, EgressError, FetchRequest, Fetched, Purpose, REDIRECTS_MAX, Target};
 
 /// Sitemaps read in one crawl.
 const SITEMAPS_MAX: u32 = 10;
@@ -205,6 +205,7 @@ impl<'a, S: PageSink> Crawler<'a, S> {
             later: VecDeque::new(),
             pace: Pace::new(Duration::from_millis(self.settings.public_delay_millis)),
         };
+        site.pace.learned(Target::of(url).ok().and_then(|target| target.literal));
         if !obeys {
             self.plan_sitemaps(&mut site, url);
         }
@@ -311,9 +312,7 @@ impl<'a, S: PageSink> Crawler<'a, S> {
     async fn answered(&mut self, done: Done) -> Result<(), S::Error> {
         let Done { site, job, answer } = done;
         self.sites[site].pace.ended();
-        if let Ok(fetched) = &answer {
-            self.sites[site].pace.learned(fetched.address);
-        }
+        self.sites[site].pace.learned(answer.as_ref().map_or_else(EgressError::address, |fetched| fetched.address));
         if job.kind == Kind::Page {
             self.pages_under_way -= 1;
         }

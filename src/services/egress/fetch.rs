@@ -138,7 +138,10 @@ impl Egress {
             attempt.ended("ok");
             drop(attempt);
             visited.push(std::mem::replace(&mut request.url, location?));
-            self.admit_redirect(&request, &visited, redirects_max, (&target, address))?;
+            if let Err(error) = self.admit_redirect(&request, &visited, redirects_max, (&target, address)) {
+                self.log().attempt(request.company.clone(), request.purpose, &request.method, &request.url, 0).failed(&error);
+                return Err(error);
+            }
             redirected(&mut request, &visited, response.status());
         }
     }

@@ -86,6 +86,8 @@ async fn a_redirect_inside_is_refused() {
     }
     assert!(inside.asked().is_empty());
     assert_eq!(outside.asked().len(), 5);
+    let rows = test.egress.recent(20, None).await.unwrap();
+    assert_eq!(rows.iter().filter(|row| row.outcome != "ok").count(), 5, "{rows:?}");
 }
 
 #[tokio::test]

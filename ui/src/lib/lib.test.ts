@@ -4,6 +4,7 @@ import type { Widget } from '../api/types';
 import { compareCells, isNumeric } from './cells';
 import { toCsv } from './csv';
 import { blankWidget, classOf, lines } from './draft';
+import { rank } from './find';
 import { blockedHost, isPrivateHost } from './egress';
 import { bytes, duration, percentChange, relative, signed, withUnit } from './format';
 import { freshnessOf } from './freshness';
@@ -52,9 +53,9 @@ describe('a quote in its text', () => {
 
 describe('Markdown', () => {
   it('keeps markup as text and finds citations', () => {
-    expect(inline('<b>x</b> [12]')).toEqual([{ kind: 'text', text: '<b>x</b> ' }, { kind: 'cite', n: 12 }]);
+    expect(inline('<b>x</b> [12]')).toEqual([{ kind: 'text', text: '<b>x</b>' }, { kind: 'cite', n: 12 }]);
     expect(inline('snake_case_name and 2*3*4')).toEqual([{ kind: 'text', text: 'snake_case_name and 2*3*4' }]);
-    expect(inline('**a [1]**')).toEqual([{ kind: 'strong', parts: [{ kind: 'text', text: 'a ' }, { kind: 'cite', n: 1 }] }]);
+    expect(inline('**a [1]**')).toEqual([{ kind: 'strong', parts: [{ kind: 'text', text: 'a' }, { kind: 'cite', n: 1 }] }]);
   });
 
   it('splits blocks', () => {
@@ -100,6 +101,15 @@ describe('schedules', () => {
     expect(scheduleText({ kind: 'cron', expression: '30 7 * * 1-5', time_zone: 'Europe/Paris' })).toBe('Weekdays at 07:30 (Europe/Paris)');
     expect(cronProblem('* * *')).not.toBeNull();
     expect(cronProblem('*/5 * * * MON-FRI')).toBeNull();
+  });
+});
+
+describe('finding', () => {
+  it('wants every word and prefers the start of words', () => {
+    expect(rank('Usage', 'usa')).toBeGreaterThan(rank('Reusable', 'usa'));
+    expect(rank('Run Nordic load', 'load run')).toBeGreaterThan(0);
+    expect(rank('Run', 'walk')).toBe(-1);
+    expect(rank('Run', '')).toBe(0);
   });
 });
 

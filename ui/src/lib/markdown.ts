@@ -22,7 +22,10 @@ export function inline(source: string): Inline[] {
   const parts: Inline[] = [];
   let last = 0;
   for (const found of source.matchAll(INLINE)) {
-    if (found.index > last) parts.push({ kind: 'text', text: source.slice(last, found.index) });
+    const before = source.slice(last, found.index);
+    // a citation stands right at the word it belongs to
+    const text = found[3] ? before.trimEnd() : before;
+    if (text) parts.push({ kind: 'text', text });
     parts.push(piece(found[0]));
     last = found.index + found[0].length;
   }

@@ -24,7 +24,14 @@ export function go(to: string, options: { replace?: boolean } = {}): void {
   else history.pushState(null, '', to);
   const moved = path !== location.pathname;
   settle();
-  if (moved && !options.replace) document.getElementById('main')?.scrollTo(0, 0);
+  if (moved && !options.replace) beginPage();
+}
+
+/** A new page begins at its top, and the keyboard inside it unless it stands in the frame around it. */
+function beginPage(): void {
+  const main = document.getElementById('main');
+  main?.scrollTo(0, 0);
+  if (main?.contains(document.activeElement)) main.focus({ preventScroll: true });
 }
 
 function onClick(event: MouseEvent): void {

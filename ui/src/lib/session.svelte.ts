@@ -2,10 +2,13 @@
 
 import { api, ApiError, asApiError, type Company, type Me, type SetupState, type Status } from '../api';
 import { whenSignedOut } from '../api/client';
+import { keep, read } from './storage';
 
 type Phase = 'loading' | 'setup' | 'signed-out' | 'signed-in' | 'unreachable';
 
 const REMEMBERED = 'onsite.company';
+// Set while somebody is signed in here, so that opening the page asks the question whose answer is likely yes.
+const SIGNED_IN = 'onsite.signed-in';
 
 let phase = $state<Phase>('loading');
 let me = $state<Me | null>(null);
@@ -55,27 +58,28 @@ whenSignedOut(() => {
 
 /** Finds out whether the appliance is being set up, wants a sign-in, or knows us already. */
 export async function start(): Promise<void> {
-  try {
-    await loadMe();
-  } catch (cause) {
-    const error = asApiError(cause);
-    if (error.status === 401) await findSetup();
-    else {
-      trouble = error;
-      phase = 'unreachable';
+  const steps = read(SIGNED_IN) ? [loadMe, findSetup] : [findSetup, loadMe];
+  for (const step of steps) {
+    try {
+      await step();
+      return;
+    } catch (cause) {
+      const error = asApiError(cause);
+      if (error.status !== 401 && error.status !== 404) {
+        trouble = error;
+        phase = 'unreachable';
+        return;
+      }
     }
   }
+  keep(SIGNED_IN, null);
+  phase = 'signed-out';
 }
 
-async function findSetup(): Promise<void> {
-  try {
-    setup = await api.setup();
-    phase = 'setup';
-  } catch (cause) {
-    const error = asApiError(cause);
-    phase = error.status === 404 ? 'signed-out' : 'unreachable';
-    trouble = error.status === 404 ? null : error;
-  }
+/** Reads how far setup is, for example how many attempts are left. */
+export async function findSetup(): Promise<void> {
+  setup = await api.setup();
+  phase = 'setup';
 }
 
 /** Reads the signed-in user again, for example after a sign-in or a new company. */
@@ -83,6 +87,7 @@ export async function loadMe(): Promise<void> {
   me = await api.me();
   trouble = null;
   ended = false;
+  keep(SIGNED_IN, 'yes');
   phase = 'signed-in';
   void refreshStatus();
 }
@@ -93,6 +98,7 @@ export async function refreshStatus(): Promise<void> {
 
 export async function signOut(): Promise<void> {
   await api.signOut().catch(() => undefined);
+  keep(SIGNED_IN, null);
   me = null;
   status = null;
   phase = 'signed-out';
@@ -100,22 +106,10 @@ export async function signOut(): Promise<void> {
 
 /** The company to open when the address names none. */
 export function preferredCompany(): Company | null {
-  const remembered = readRemembered();
+  const remembered = read(REMEMBERED);
   return session.companies.find((company) => company.id === remembered) ?? session.companies[0] ?? null;
 }
 
 export function rememberCompany(id: string): void {
-  try {
-    localStorage.setItem(REMEMBERED, id);
-  } catch {
-    // without storage the first company is opened next time
-  }
-}
-
-function readRemembered(): string | null {
-  try {
-    return localStorage.getItem(REMEMBERED);
-  } catch {
-    return null;
-  }
+  keep(REMEMBERED, id);
 }

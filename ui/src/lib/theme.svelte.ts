@@ -1,3 +1,5 @@
+import { keep } from './storage';
+
 export type Theme = 'system' | 'light' | 'dark';
 
 const KEY = 'onsite.theme';
@@ -19,12 +21,7 @@ export function chooseTheme(next: Theme): void {
   chosen = next;
   if (next === 'system') delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = next;
-  try {
-    if (next === 'system') localStorage.removeItem(KEY);
-    else localStorage.setItem(KEY, next);
-  } catch {
-    // the choice holds for this page only
-  }
+  keep(KEY, next === 'system' ? null : next);
 }
 
 export function nextTheme(): Theme {
