@@ -1,5 +1,6 @@
 //! What people use. Features never import each other.
 
 pub mod automations;
+pub mod chat;
 pub mod documents;
 pub mod setup;

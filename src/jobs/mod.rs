@@ -3,6 +3,7 @@
 //! A job is a reconciler: it looks at the store and does what is missing. It takes no input, so a tick, a nudge, a restart
 //! and a second call in a row are all the same to it.
 
+pub mod chat_runner;
 pub mod documents;
 pub mod driver;
 pub mod ingest;
@@ -10,6 +11,7 @@ pub mod retention;
 pub mod run_driver;
 pub mod scheduler;
 
+pub use chat_runner::ChatRunner;
 pub use driver::{Driver, Reconciler};
 pub use ingest::Ingest;
 pub use retention::Retention;

@@ -180,6 +180,19 @@ pub(crate) mod testing {
             .unwrap();
         (user, company)
     }
+
+    /// A document of a company, as a bare row.
+    pub(crate) async fn document(
+        store: &Store,
+        company: &crate::model::ids::CompanyId,
+        user: &crate::model::ids::UserId,
+    ) -> crate::model::ids::DocumentId {
+        let id = crate::model::ids::DocumentId::new(&crate::base::seams::Seams::system());
+        let sql = "INSERT INTO documents (id, company_id, name, media_type, size_bytes, version, content_hash, state, uploaded_by, uploaded_at)
+                   VALUES (?1, ?2, 'a.txt', 'text/plain', 1, 1, '', 'ready', ?3, 0)";
+        execute(store, sql, (id.clone(), company.clone(), user.clone())).await;
+        id
+    }
 }
 
 #[cfg(test)]

@@ -73,7 +73,13 @@ fn paragraph(chosen: &[Chosen<'_>], passage: &RecalledPassage, one_of_many: bool
         let separator = if place == 0 { "" } else { " " };
         text.push_str(&format!("{separator}{} [{}]", quoted(sentence.text), passage.n));
     }
-    text.push_str(&format!(" — {}", passage.title.trim()));
+    // A row of figures needs the names of its columns; a sentence speaks for itself.
+    let reading = passage.reading().filter(|_| chosen.iter().any(|sentence| !sentence.text.ends_with(['.', '!', '?', '。'])));
+    match (reading, passage.title.trim()) {
+        (Some(reading), _) => text.push_str(&format!(" (read as: {})", reading.trim())),
+        (None, "") => {}
+        (None, title) => text.push_str(&format!(" — {title}")),
+    }
     let best =
         chosen.iter().max_by(|a, b| a.score.total_cmp(&b.score)).and_then(|best| pieces(best.text).into_iter().max_by_key(|piece| piece.len()));
     let mut deltas = in_parts(&text);
@@ -200,6 +206,19 @@ mod tests {
             assert!(cites(&deltas).is_empty());
         }
         assert!(text(&answer("Anything?", &[])).starts_with("Nothing that could answer"));
+    }
+
+    #[test]
+    fn a_table_row_is_found_by_its_columns_and_read_with_them() {
+        let row = RecalledPassage {
+            content: "Rovers on Mars. Rover: Curiosity; Landed: 6 August 2012; Mass (kg): 899\nCuriosity 6 August 2012 899".to_owned(),
+            quotable: "Curiosity 6 August 2012 899".to_owned(),
+            ..passage(4, "Mars", "", 0.5)
+        };
+        let deltas = answer("What is the mass of the rover Curiosity?", &[row]);
+        let expected = "“Curiosity 6 August 2012 899” [4] (read as: Rovers on Mars. Rover: Curiosity; Landed: 6 August 2012; Mass (kg): 899)";
+        assert!(text(&deltas).contains(expected), "{}", text(&deltas));
+        assert_eq!(cites(&deltas), [(4, "Curiosity 6 August 2012 899".to_owned())]);
     }
 
     #[test]

@@ -101,6 +101,14 @@ pub struct RecalledPassage {
     pub cosine: f32,
 }
 
+impl RecalledPassage {
+    /// The first line of a passage that was put together, such as a table row with the names of its columns; `None` where the source itself reads so.
+    #[must_use]
+    pub fn reading(&self) -> Option<&str> {
+        self.content.lines().next().filter(|line| !self.quotable.contains(line))
+    }
+}
+
 /// A part of an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Delta {

@@ -1,0 +1,188 @@
+//! The runner: takes waiting runs, makes their answers, and brings each to an end in one transaction.
+
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::Chat;
+use super::answer::{Draft, MakeError};
+use crate::model::chat::{Answer, ChatFailure, ChatRun};
+use crate::model::ids::MessageId;
+use crate::model::ledger::TxType;
+use crate::model::rates;
+use crate::services::gateway::ProviderError;
+use crate::services::gateway::prompt::{ANSWER_TOKENS, estimate_tokens};
+use crate::services::ledger::{LedgerError, Reservation};
+use crate::store::StoreError;
+use crate::store::chat_runs::ClaimedRun;
+
+impl Chat {
+    /// Brings the runs into order: what nobody makes any more waits again, and what waits is begun as far as there is room.
+    /// Changes nothing when called twice.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn make_answers(&self) -> Result<(), StoreError> {
+        let parts = self.parts();
+        let alive = self.active().keys().cloned().collect();
+        for run in parts.store.requeue_orphaned_chat_runs(alive, parts.seams.now()).await? {
+            tracing::warn!(%run, "an answer was interrupted; it is made again, or given up after too many times");
+            parts.signals.notify(run.as_str());
+        }
+        while self.active().len() < self.inner.settings.runs_max && !parts.tasks.is_stopping() {
+            let Some(claimed) = parts.store.claim_chat_run(parts.seams.now()).await? else { break };
+            let cancel = CancellationToken::new();
+            self.active().insert(claimed.run.id.clone(), cancel.clone());
+            parts.signals.notify(claimed.run.id.as_str());
+            let chat = self.clone();
+            parts.tasks.spawn("chat answer", async move { chat.carry_out(claimed, cancel).await });
+        }
+        Ok(())
+    }
+
+    /// Makes one answer to its end. When the process stops meanwhile, the run stays as it is and is begun again at the next start.
+    async fn carry_out(self, claimed: ClaimedRun, cancel: CancellationToken) {
+        let parts = self.parts();
+        let id = claimed.run.id.clone();
+        tokio::select! {
+            biased;
+            () = parts.tasks.stopping() => {}
+            result = self.make_and_end(claimed, cancel) => {
+                if let Err(error) = result {
+                    // It stays marked as running; the next look of the runner finds that nobody makes it.
+                    tracing::error!(run = %id, %error, "the end of an answer could not be kept");
+                }
+            }
+        }
+        self.active().remove(&id);
+        parts.signals.notify(id.as_str());
+        parts.nudge.nudge();
+    }
+
+    async fn make_and_end(&self, claimed: ClaimedRun, cancel: CancellationToken) -> Result<(), StoreError> {
+        let parts = self.parts();
+        let run = claimed.run.clone();
+        let started = parts.seams.clock.elapsed();
+        // Asked to stop between the claim and now: the token was not there yet to be told.
+        if parts.store.chat_run_cancel_asked(run.id.clone()).await? {
+            cancel.cancel();
+        }
+        let reservation = match self.reserve(&run, &claimed.question).await {
+            Ok(reservation) => reservation,
+            Err(error) => return self.give_up(&run, error.into()).await,
+        };
+        let limit = self.inner.settings.answer_max;
+        let made = tokio::select! {
+            biased;
+            made = self.make(claimed, cancel.clone()) => made,
+            () = cancel.cancelled() => Err(MakeError::Provider(ProviderError::Cancelled)),
+            () = sleep_or_never(&*parts.seams.clock, limit) => Err(MakeError::TooLong),
+        };
+        match made {
+            Ok(draft) => self.keep(&run, draft, reservation, started).await,
+            Err(error) => {
+                // An answer that did not come costs nothing.
+                reservation.release().await?;
+                self.give_up(&run, error).await
+            }
+        }
+    }
+
+    async fn reserve(&self, run: &ChatRun, question: &str) -> Result<Reservation, LedgerError> {
+        let provider = &self.parts().provider;
+        let prompt = if provider.quotes() { estimate_tokens(question) } else { u64::from(provider.context_tokens().saturating_sub(ANSWER_TOKENS)) };
+        let tokens = rates::generation(prompt, u64::from(ANSWER_TOKENS));
+        let reservation = self.parts().ledger.reserve(&run.user_id, &run.company_id, TxType::ChatSpend, run.id.as_str(), tokens).await?;
+        Ok(reservation.about(run.conversation_id.as_str()))
+    }
+
+    /// Keeps the answer, its price and its last event: all or nothing.
+    async fn keep(&self, run: &ChatRun, draft: Draft, reservation: Reservation, started: std::time::Duration) -> Result<(), StoreError> {
+        let parts = self.parts();
+        let took = parts.seams.clock.elapsed().saturating_sub(started);
+        let price = rates::generation(draft.tokens.prompt, draft.tokens.completion);
+        let metadata = json!({
+            "model": parts.provider.model(),
+            "provider": parts.provider.name(),
+            "prompt_tokens": draft.tokens.prompt,
+            "completion_tokens": draft.tokens.completion,
+            "estimated": draft.tokens_estimated,
+            "attempt": run.attempt,
+        });
+        let answer = Answer {
+            message_id: MessageId::new(&parts.seams),
+            text: draft.text,
+            citations: draft.citations,
+            model: parts.provider.model().to_owned(),
+            quoted: parts.provider.quotes(),
+            tokens: draft.tokens,
+            duration_millis: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        };
+        tracing::info!(
+            run = %run.id, model = answer.model, prompt_tokens = answer.tokens.prompt, completion_tokens = answer.tokens.completion,
+            millis = answer.duration_millis, citations = answer.citations.len(), "answered"
+        );
+        let (store, id, now) = (parts.store.clone(), run.id.clone(), parts.seams.now());
+        // Not kept and not failed: the run was over already. As an error it makes the reservation let go.
+        let kept = reservation.settle_with(price, metadata, |settlement| async move {
+            store.finish_chat_run(id, answer, settlement, now).await.map_err(Some)?.ok_or(None::<StoreError>)
+        });
+        match kept.await {
+            Ok(_) => Ok(()),
+            Err(Some(error)) => Err(error),
+            Err(None) => {
+                tracing::warn!(run = %run.id, "an answer came after its run was over; it was dropped and not charged");
+                Ok(())
+            }
+        }
+    }
+
+    async fn give_up(&self, run: &ChatRun, error: MakeError) -> Result<(), StoreError> {
+        let parts = self.parts();
+        let now = parts.seams.now();
+        if let MakeError::Provider(ProviderError::Cancelled) = error {
+            parts.store.end_cancelled_chat_run(run.id.clone(), now).await?;
+            return Ok(());
+        }
+        let failure = error.failure();
+        tracing::warn!(run = %run.id, code = failure.code, %error, "no answer");
+        parts.store.fail_chat_run(run.id.clone(), failure, now).await?;
+        Ok(())
+    }
+}
+
+async fn sleep_or_never(clock: &dyn crate::base::clock::Clock, limit: Option<std::time::Duration>) {
+    match limit {
+        Some(limit) => clock.sleep(limit).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl MakeError {
+    /// What the user is told.
+    fn failure(&self) -> ChatFailure {
+        let (code, remedy) = match self {
+            Self::Provider(error) => (error.code(), error.remedy().to_owned()),
+            Self::Ledger(LedgerError::Insufficient(_)) => {
+                ("insufficient_tokens", "Wait for the next daily grant, or ask an administrator for tokens.".to_owned())
+            }
+            Self::TooLong => ("answer_timeout", "Ask again; a narrower question is answered sooner.".to_owned()),
+            Self::Recall(_) => ("recall_failed", "Ask again; if it stays, give this run's id to whoever looks after the server.".to_owned()),
+            Self::Ledger(LedgerError::Store(_)) | Self::Store(_) => {
+                ("internal_error", "Ask again; if it stays, give this run's id to whoever looks after the server.".to_owned())
+            }
+        };
+        let message = match self {
+            Self::Ledger(LedgerError::Store(_)) | Self::Store(_) | Self::Recall(_) => "Something went wrong on our side.".to_owned(),
+            told => sentence(&told.to_string()),
+        };
+        ChatFailure { code: code.to_owned(), message, remedy }
+    }
+}
+
+/// An error's words as a sentence.
+fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    let first: String = letters.next().map(|c| c.to_uppercase().collect()).unwrap_or_default();
+    let end = if words.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{first}{}{end}", letters.as_str())
+}
