@@ -32,6 +32,8 @@ pub const METRICS_MAX: usize = 60;
 const METRICS_UNASKED_MAX: usize = 12;
 /// Most tables of a report.
 pub const TABLES_MAX: usize = 20;
+/// Tables kept although they do not speak to the objective, where others do.
+const TABLES_UNASKED_MAX: usize = 4;
 /// Most rows over all tables of a report.
 const ROWS_MAX: usize = 1_000;
 /// Most sentences looked at on a page, and in all.
@@ -235,6 +237,10 @@ fn choose_tables(drafts: Vec<TableDraft>, relevance: &Relevance, book: &mut Book
         }
     }
     scored.sort_by(|a, b| b.0.total_cmp(&a.0));
+    if scored.first().is_some_and(|(best, _)| *best > 0.0) {
+        let asked = scored.iter().filter(|(score, _)| *score > 0.0).count();
+        scored.truncate(asked + TABLES_UNASKED_MAX);
+    }
     let mut rows_left = ROWS_MAX;
     let mut tables = Vec::new();
     for (_, draft) in scored.into_iter().take(TABLES_MAX) {

@@ -188,7 +188,7 @@ const ATTRIBUTE_BYTES_MAX: usize = 50;
 pub(super) fn read(context: &PageContext<'_>, block: usize, sentence: &str, quote: &Range<usize>) -> Vec<MetricDraft> {
     let mut metrics = Vec::new();
     for figure in figures::find(sentence, context.comma) {
-        let Some(name) = name(context, block, sentence, &figure) else { continue };
+        let Some(name) = name(context, block, sentence, &figure).filter(|name| is_measured(&figure, name)) else { continue };
         let as_of = dates::as_of(sentence, &(figure.start..figure.end));
         let draft = |name: String, value: f64| MetricDraft {
             name,
@@ -210,6 +210,38 @@ pub(super) fn read(context: &PageContext<'_>, block: usize, sentence: &str, quot
         }
     }
     metrics
+}
+
+/// Whether a figure is one to report. A bare small number (`the answer is 24`) is one only of what is counted.
+fn is_measured(figure: &Figure, name: &str) -> bool {
+    const COUNTED: [&str; 24] = [
+        "number",
+        "population",
+        "total",
+        "limit",
+        "maximum",
+        "minimum",
+        "size",
+        "score",
+        "rate",
+        "index",
+        "ratio",
+        "attendance",
+        "members",
+        "staff",
+        "employees",
+        "average",
+        "default",
+        "capacity",
+        "visitors",
+        "users",
+        "inhabitants",
+        "people",
+        "ranking",
+        "quota",
+    ];
+    let lower = name.to_lowercase();
+    figure.unit.is_some() || figure.value.abs() >= 1000.0 || COUNTED.iter().any(|word| lower.contains(word)) || name.ends_with('s')
 }
 
 /// `Length: 1,230 km` on a line of its own, or a term and its definition.
@@ -443,7 +475,15 @@ fn without_article(phrase: &str) -> &str {
 
 fn is_attribute(phrase: &str) -> bool {
     let count = phrase.split(' ').count();
-    let clean = !phrase.contains(['.', '!', '?', '{', '}', '<', '>', '=', '/', '"', '“', ':', '|', '#', '[', ']']);
+    const ODD_STARTS: [&str; 26] = [
+        "if", "and", "so", "for", "finally", "in", "note", "when", "by", "as", "or", "to", "then", "thus", "at", "on", "after", "before", "since",
+        "also", "first", "here", "now", "however", "next", "with",
+    ];
+    let first = phrase.split(' ').next().unwrap_or_default().to_lowercase();
+    let odd = ODD_STARTS.contains(&first.as_str()) || phrase.contains(" the ") || phrase.contains(['—', '–', '$', '_', '’']);
+    let clean = !odd
+        && !super::tables::is_naming(phrase)
+        && !phrase.contains(['.', '!', '?', '{', '}', '<', '>', '=', '/', '"', '“', ':', '|', '#', '[', ']']);
     (3..=ATTRIBUTE_BYTES_MAX).contains(&phrase.len())
         && count <= ATTRIBUTE_WORDS_MAX
         && clean

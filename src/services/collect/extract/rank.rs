@@ -197,29 +197,42 @@ fn score(sentence: &Sentence, own: f64, topic: f64) -> f64 {
         "in this section",
         "retrieved",
     ];
-    const TELLING_OFF: [&str; 19] = [
+    const TELLING_OFF: [&str; 30] = [
+        "as mentioned",
+        "as we",
+        "as you saw",
+        "click ",
+        "for example",
+        "for this example",
+        "here ",
+        "i ",
+        "if you ",
+        "in listing",
+        "i’",
+        "let's ",
+        "note that",
+        "note:",
+        "recall ",
+        "see ",
+        "the following",
+        "this article",
+        "this chapter",
+        "this document",
+        "this guide",
         "this list",
         "this page",
-        "this article",
-        "this document",
         "this section",
-        "this chapter",
-        "this guide",
-        "see ",
-        "click ",
-        "note that",
-        "let's ",
-        "you can ",
-        "if you ",
-        "for example",
         "to do this",
         "try ",
         "we ",
-        "i ",
-        "here ",
+        "we'",
+        "we’",
+        "you can ",
     ];
     score -= f64::from(u8::from(NOISE.iter().any(|noise| lower.contains(noise))));
     score -= 0.3 * f64::from(u8::from(TELLING_OFF.iter().any(|start| lower.starts_with(start))));
+    const POINTING: [&str; 6] = ["listing ", "figure ", "chapter ", "see fig", " section", "this example"];
+    score -= 0.3 * f64::from(u8::from(POINTING.iter().any(|word| lower.contains(word))));
     score -= 0.6 * f64::from(u8::from(text.ends_with('?')));
     score -= 0.5
         * f64::from(u8::from(text.contains(['{', '}', '<', '>', '|', '\\']) || text.contains("()") || text.contains("->") || text.contains("://")));

@@ -17,9 +17,9 @@ const COLUMNS_MAX: usize = 16;
 /// Longest name of a row or column that still reads as one, in bytes.
 const NAME_BYTES_MAX: usize = 70;
 /// Columns that number or name things although they hold digits.
-const NAMING_COLUMNS: [&str; 24] = [
-    "#", "code", "date", "founded", "id", "isbn", "issue", "line", "no", "no.", "number", "opened", "page", "phone", "port", "position", "postcode",
-    "rank", "release", "section", "since", "version", "year", "zip",
+const NAMING_COLUMNS: [&str; 32] = [
+    "#", "chapter", "class", "code", "date", "founded", "grade", "id", "isbn", "issue", "level", "line", "no", "no.", "number", "opened", "page",
+    "phone", "port", "position", "postcode", "rank", "release", "section", "since", "stage", "stars", "tier", "type", "version", "year", "zip",
 ];
 
 /// A column: its name without the unit, and what the header says of its figures.
@@ -83,7 +83,7 @@ impl Source<'_> {
                 rows.push((row.iter().take(width).map(tidy).collect::<Vec<_>>(), block));
             }
         }
-        let pair = self.table.header.is_empty() && width == 2;
+        let pair = self.table.header.iter().all(String::is_empty) && width == 2;
         if width < 2 || rows.is_empty() || (rows.len() < 2 && self.table.header.is_empty()) {
             return None;
         }
@@ -118,7 +118,7 @@ impl Source<'_> {
             for (cells, block) in &draft.rows {
                 self.pair(draft, &cells[0], &cells[1], *block, metrics);
             }
-        } else if !self.table.header.is_empty() {
+        } else if self.table.header.iter().any(|name| !name.is_empty()) {
             let columns: Vec<Column> = (0..draft.columns.len()).map(|at| self.column(draft, at)).collect();
             match years(draft, &columns) {
                 Some(years) => self.latest(draft, &columns, years, metrics),
@@ -293,13 +293,14 @@ fn is_unit_word(word: &str) -> bool {
     word == "%" || (word.len() > 1 && !matches!(word, "min" | "in" | "bar") && (word.len() <= 3 || !word.chars().all(char::is_alphabetic)))
 }
 
-fn is_naming(name: &str) -> bool {
+pub(super) fn is_naming(name: &str) -> bool {
     let lower = name.to_lowercase();
     NAMING_COLUMNS.contains(&lower.as_str())
         || lower.ends_with(" id")
         || lower.ends_with(" code")
         || lower.ends_with(" year")
         || lower.ends_with(" date")
+        || [" issue", " number", " version", " tier", " level"].iter().any(|ending| lower.ends_with(ending))
 }
 
 fn is_total(label: &str) -> bool {

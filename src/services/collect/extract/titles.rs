@@ -116,7 +116,9 @@ pub(super) fn heading(text: &str, format: PageFormat) -> String {
 
 /// What the page is about: its first heading, else its title without the site's name.
 pub(super) fn page_subject(page: &PageText) -> String {
-    let first = page.blocks.iter().find(|block| matches!(block.kind, BlockKind::Heading(1)));
+    // A page without a heading of the first level may still open with its name.
+    let top = || page.blocks.iter().take(3).find(|block| matches!(block.kind, BlockKind::Heading(_)));
+    let first = page.blocks.iter().find(|block| matches!(block.kind, BlockKind::Heading(1))).or_else(top);
     let from_heading = first.map(|block| heading(&block.text, page.format)).filter(|text| !text.is_empty() && !is_generic(text));
     let from_title = || {
         let title = page.title.as_deref().unwrap_or_default();

@@ -15,7 +15,7 @@ pub(super) fn words(text: &str) -> Vec<Word<'_>> {
     let mut start: Option<usize> = None;
     let mut previous = 0;
     for (at, c) in text.char_indices() {
-        let joins = matches!(c, '\'' | '’' | '-') && start.is_some() && text[at + c.len_utf8()..].starts_with(char::is_alphanumeric);
+        let joins = matches!(c, '\'' | '’' | '-' | '_') && start.is_some() && text[at + c.len_utf8()..].starts_with(char::is_alphanumeric);
         if c.is_alphanumeric() || joins {
             start.get_or_insert(at);
         } else if let Some(from) = start.take() {
@@ -33,7 +33,7 @@ pub(super) fn words(text: &str) -> Vec<Word<'_>> {
 pub(super) fn terms(text: &str) -> Vec<String> {
     words(text)
         .iter()
-        .flat_map(|word| word.text.split(['-', '\'', '’']))
+        .flat_map(|word| word.text.split(['-', '\'', '’', '_']))
         .map(str::to_lowercase)
         .filter(|word| !is_stop_word(word))
         .map(|word| stem(&word))
