@@ -380,14 +380,15 @@ export interface EgressRule {
 export interface EgressAttempt {
   at: Instant;
   purpose: string;
-  host: string;
-  port: number | null;
+  method: string;
+  /** scheme://host:port/path, never the query. */
+  destination: string;
   address: string | null;
-  verdict: string;
-  reason: string | null;
+  /** `ok`, or the code of what went wrong. */
+  outcome: string;
   status: number | null;
-  bytes: number | null;
-  [more: string]: unknown;
+  bytes_received: number;
+  duration_millis: number;
 }
 
 export interface Setting {

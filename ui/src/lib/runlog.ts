@@ -17,7 +17,7 @@ export interface RunLog {
   budget: number;
   extracted: { findings: number; metrics: number; tables: number } | null;
   reportId: string | null;
-  ingest: { state: string; done: number; total: number } | null;
+  ingest: { state: string; done: number; total: number; error: Problem | null } | null;
   error: Problem | null;
   ended: boolean;
 }
@@ -52,7 +52,15 @@ export function record(log: RunLog, event: LogEvent): RunLog {
     case 'report':
       return { ...next, reportId: text(data.report_id) };
     case 'ingest':
-      return { ...next, ingest: { state: text(data.state) ?? 'running', done: count(data.done), total: count(data.total ?? data.chunks) } };
+      return {
+        ...next,
+        ingest: {
+          state: text(data.state) ?? 'running',
+          done: count(data.done),
+          total: count(data.total ?? data.chunks),
+          error: data.error ? problemOf(data) : null,
+        },
+      };
     case 'done':
       return { ...next, state: 'succeeded', reportId: text(data.report_id) ?? log.reportId, ended: true };
     case 'failed':

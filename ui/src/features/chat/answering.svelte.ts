@@ -6,7 +6,7 @@ import { ended, lost, reduce, START, type Answer } from '../../lib/stream';
 export class Answering {
   answer = $state.raw<Answer | null>(null);
   trouble = $state.raw<ApiError | null>(null);
-  private run: string | null = null;
+  run = $state<string | null>(null);
   private connection: AbortController | null = null;
 
   constructor(private readonly company: string) {}
