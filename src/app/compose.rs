@@ -8,10 +8,17 @@ use crate::base::seams::Seams;
 use crate::base::signal::Signals;
 use crate::base::tasks::Tasks;
 use crate::config::Config;
+use crate::features::setup::Setup;
 use crate::http::AppState;
 use crate::http::metrics::Metrics;
 use crate::http::state::Facts;
+use crate::services::auth::bootstrap::{Bootstrap, BootstrapStart};
+use crate::services::auth::{Auth, AuthSettings};
+use crate::services::companies::Companies;
 use crate::services::egress::{Egress, EgressSettings};
+use crate::services::ledger::{Ledger, LedgerSettings};
+use crate::services::licensing::{Licensing, LicensingSettings, build_date, keys::KeyRing};
+use crate::services::plans::Plans;
 use crate::store::{Store, StoreOptions};
 
 /// The longest body of an ordinary request. Uploads have a limit of their own.
@@ -33,34 +40,77 @@ pub struct Parts {
 }
 
 /// The composed appliance, before it listens.
-#[derive(Clone)]
 pub struct Composed {
     /// What handlers are given.
     pub state: AppState,
+    /// What the start found or made of the bootstrap token.
+    pub bootstrap: BootstrapStart,
 }
 
-/// Builds everything; nothing runs yet.
+/// Builds everything and puts the store in order after whatever ended the last process; no job runs yet.
 ///
 /// # Errors
 /// When the database cannot be opened or a part cannot be made.
 pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
     let Parts { dir, config, seams, tasks, certificate_fingerprint } = parts;
-    let options = StoreOptions { readers_max: usize::try_from(config.server.readers_max).unwrap_or(12), now: seams.now() };
+    let options = StoreOptions { readers_max: size(config.server.readers_max), now: seams.now() };
     let store = Store::open(&dir, options)?;
-    let egress_settings = EgressSettings { extra_authorities: config.appliance.extra_ca_file.as_ref().map(Into::into), ..EgressSettings::default() };
-    let egress = Egress::new(store.clone(), seams.clone(), &tasks, egress_settings)
-        .await
-        .map_err(|error| StartError::Part { part: "egress", source: error.into() })?;
     let signals = Signals::default();
+
+    let auth = Auth::new(store.clone(), seams.clone(), tasks.clone(), &auth_settings(&config)).map_err(StartError::part("password hashing"))?;
+    let companies = Companies::new(store.clone(), seams.clone());
+    let token = Bootstrap::new(store.clone(), seams.clone(), dir);
+    let bootstrap = token.start(config.appliance.bootstrap_token.clone()).await.map_err(StartError::part("the bootstrap token"))?;
+    let setup = Setup::new(store.clone(), seams.clone(), auth.clone(), token);
+
+    let extra_authorities = config.appliance.extra_ca_file.clone().map(Into::into);
+    let egress_settings = EgressSettings { extra_authorities, ..EgressSettings::default() };
+    let egress = Egress::new(store.clone(), seams.clone(), &tasks, egress_settings).await.map_err(StartError::part("egress"))?;
+
+    let ring = KeyRing::of_build(config.licence.public_key_pem.as_deref()).map_err(StartError::part("LICENSE_PUBLIC_KEY_PEM"))?;
+    let licensing = Licensing::new(store.clone(), seams.clone(), LicensingSettings { ring, build_date: build_date() });
+    let plans = Plans::new(licensing.clone());
+    let ledger_settings = LedgerSettings { daily_free_tokens: config.tokens.daily_free_amount };
+    let ledger = Ledger::new(store.clone(), seams.clone(), tasks.clone(), ledger_settings);
+    ledger.recover().await.map_err(StartError::part("the token ledger"))?;
+
     let facts = Facts {
         version: env!("CARGO_PKG_VERSION"),
         plain_http: certificate_fingerprint.is_none(),
         certificate_fingerprint,
         body_bytes_max: BODY_BYTES_MAX,
     };
-    let state = AppState { egress, facts: Arc::new(facts), metrics: Metrics::new(env!("CARGO_PKG_VERSION")), seams, signals, store, tasks };
-    Ok(Composed { state })
+    let state = AppState {
+        auth,
+        companies,
+        egress,
+        facts: Arc::new(facts),
+        ledger,
+        licensing,
+        metrics: Metrics::new(env!("CARGO_PKG_VERSION")),
+        plans,
+        seams,
+        setup,
+        signals,
+        store,
+        tasks,
+    };
+    Ok(Composed { state, bootstrap })
 }
 
 /// Starts the recurring tasks.
 pub fn start_jobs(_composed: &Composed) {}
+
+fn auth_settings(config: &Config) -> AuthSettings {
+    let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    AuthSettings {
+        session_hours: narrow(config.auth.session_hours),
+        idle_minutes: narrow(config.auth.idle_timeout_minutes),
+        ..AuthSettings::default()
+    }
+}
+
+/// A checked setting as a size.
+fn size(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}

@@ -60,6 +60,13 @@ pub enum StartError {
     },
 }
 
+impl StartError {
+    /// Names the part whose making failed.
+    pub(super) fn part<E: std::error::Error + Send + Sync + 'static>(part: &'static str) -> impl FnOnce(E) -> Self {
+        move |source| Self::Part { part, source: Box::new(source) }
+    }
+}
+
 /// What an appliance is started with.
 #[derive(Debug)]
 pub struct StartOptions {

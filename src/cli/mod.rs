@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a check did not hold.
 
 mod config;
+mod demo;
 mod doctor;
 mod healthcheck;
 mod ledger;
@@ -35,6 +36,8 @@ enum Command {
     /// Show settings with their origin.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Run the main job once, on a real instance in a temporary folder.
+    Demo(demo::Demo),
     /// Check settings and surroundings; name what to mend.
     Doctor(doctor::Doctor),
     /// Ask a running appliance whether it is ready.
@@ -75,6 +78,7 @@ pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(command) => command.run(),
         Command::Config(command) => command.run(),
+        Command::Demo(command) => command.run(),
         Command::Doctor(command) => command.run(),
         Command::Healthcheck(command) => command.run(),
         Command::Ledger(command) => command.run(),

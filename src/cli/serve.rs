@@ -1,6 +1,6 @@
 //! `onsite serve`: run the appliance until it is asked to stop.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 
 use clap::Args;
@@ -11,6 +11,7 @@ use super::outcome::{CommandResult, Failure, say};
 use crate::app::{Instance, StartOptions};
 use crate::base::seams::Seams;
 use crate::base::telemetry::{self, LogFormat};
+use crate::services::auth::bootstrap::BootstrapStart;
 
 /// Run the appliance.
 #[derive(Debug, Args)]
@@ -59,10 +60,22 @@ async fn serve(options: StartOptions) -> CommandResult {
 
 /// What the operator needs at the first start. The token goes to a terminal only: standard output may be a log.
 fn announce(instance: &Instance) {
-    let facts = &instance.composed.state.facts;
-    if let Some(fingerprint) = &facts.certificate_fingerprint {
+    if let Some(fingerprint) = &instance.composed.state.facts.certificate_fingerprint {
         say(format!("certificate fingerprint (SHA-256) {fingerprint}"));
     }
-    let _flushed = std::io::stdout().flush();
-    let _for_the_token = std::io::stdout().is_terminal();
+    if instance.composed.state.licensing.development_build() {
+        say("development build: no vendor key inside, not for production");
+    }
+    match &instance.composed.bootstrap {
+        BootstrapStart::Done => {}
+        BootstrapStart::Kept { file, expires_at } => say(format!("setup is open: the bootstrap token is in {}, until {expires_at}", file.display())),
+        BootstrapStart::Configured { expires_at } => say(format!("setup is open with the configured bootstrap token, until {expires_at}")),
+        BootstrapStart::Generated(issued) => {
+            say(format!("setup is open: the bootstrap token is in {}, until {}", issued.file.display(), issued.expires_at));
+            if std::io::stdout().is_terminal() {
+                say(format!("bootstrap token {}", issued.token.expose()));
+            }
+        }
+        BootstrapStart::Burnt => say("the bootstrap token was burnt by too many wrong tries: stop the server and run `onsite bootstrap reissue`"),
+    }
 }

@@ -1,6 +1,7 @@
 //! The HTTP door: router, extractors, errors, streams, assets.
 
 pub mod assets;
+pub mod caller;
 pub mod errors;
 pub mod extract;
 pub mod metrics;

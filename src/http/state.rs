@@ -2,24 +2,43 @@
 
 use std::sync::Arc;
 
+use super::caller::{COOKIE_PLAIN, COOKIE_SECURE};
 use super::metrics::Metrics;
 use crate::base::seams::Seams;
 use crate::base::signal::Signals;
 use crate::base::tasks::Tasks;
+use crate::features::setup::Setup;
+use crate::services::auth::Auth;
+use crate::services::companies::Companies;
 use crate::services::egress::Egress;
+use crate::services::ledger::Ledger;
+use crate::services::licensing::Licensing;
+use crate::services::plans::Plans;
 use crate::store::Store;
 
 /// The features and services that handlers call. Cheap to clone: every field is.
 #[derive(Clone)]
 pub struct AppState {
-    /// The only way out.
+    /// Who is asking.
+    pub auth: Auth,
+    /// Companies and their members.
+    pub companies: Companies,
+    /// The way out, its rules and its log.
     pub egress: Egress,
     /// Facts that do not change while the process runs.
     pub facts: Arc<Facts>,
+    /// The token ledger.
+    pub ledger: Ledger,
+    /// Activation codes.
+    pub licensing: Licensing,
     /// Counts requests.
     pub metrics: Metrics,
+    /// What a company may do.
+    pub plans: Plans,
     /// Time and randomness.
     pub seams: Seams,
+    /// The first start.
+    pub setup: Setup,
     /// Wake-ups for followers of streams.
     pub signals: Signals,
     /// For streams of events and readiness only; everything else goes through a feature or a service.
@@ -39,4 +58,12 @@ pub struct Facts {
     pub plain_http: bool,
     /// The longest body of an ordinary request, bytes.
     pub body_bytes_max: usize,
+}
+
+impl Facts {
+    /// The name of the session cookie.
+    #[must_use]
+    pub const fn session_cookie(&self) -> &'static str {
+        if self.plain_http { COOKIE_PLAIN } else { COOKIE_SECURE }
+    }
 }

@@ -1,5 +1,15 @@
-//! The one integration-test binary.
+//! The one integration-test binary: the real appliance, over HTTP, from outside.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by failing")]
 
+mod app;
+mod bad_input;
+mod binary;
+mod commands;
+mod crash;
 mod floors;
+mod isolation;
+mod journey;
+mod openapi;
+mod setup;
+mod site;
