@@ -1,24 +1,30 @@
 //! Builds the services, features and jobs, in the order in which they need each other.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::instance::StartError;
 use crate::base::paths::DataDir;
 use crate::base::seams::Seams;
-use crate::base::signal::Signals;
+use crate::base::signal::{Nudge, Signals};
 use crate::base::tasks::Tasks;
 use crate::config::Config;
+use crate::features::chat::{Chat, ChatParts, ChatSettings};
 use crate::features::setup::Setup;
 use crate::http::AppState;
 use crate::http::metrics::Metrics;
 use crate::http::state::Facts;
+use crate::jobs::{ChatRunner, Driver};
 use crate::services::auth::bootstrap::{Bootstrap, BootstrapStart};
 use crate::services::auth::{Auth, AuthSettings};
 use crate::services::companies::Companies;
 use crate::services::egress::{Egress, EgressSettings};
+use crate::services::embed::{BuiltInEmbedder, EmbedSettings};
+use crate::services::gateway::{self, ModelServerSettings, ProviderError};
 use crate::services::ledger::{Ledger, LedgerSettings};
 use crate::services::licensing::{Licensing, LicensingSettings, build_date, keys::KeyRing};
 use crate::services::plans::Plans;
+use crate::services::recall::{Recall, RecallSettings};
 use crate::store::{Store, StoreOptions};
 
 /// The longest body of an ordinary request. Uploads have a limit of their own.
@@ -74,6 +80,23 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
     let ledger = Ledger::new(store.clone(), seams.clone(), tasks.clone(), ledger_settings);
     ledger.recover().await.map_err(StartError::part("the token ledger"))?;
 
+    let embedder = Arc::new(BuiltInEmbedder::new(tasks.clone(), EmbedSettings::default()));
+    let recall_settings = RecallSettings { automations_enabled: config.recall.automation_vectorstore_enabled, ..RecallSettings::default() };
+    let recall = Recall::new(store.clone(), embedder, seams.clone(), tasks.clone(), recall_settings);
+    let model_server = model_server(&config).map_err(StartError::part("the model server"))?;
+    let provider = gateway::provider(model_server, egress.clone(), seams.clone()).map_err(StartError::part("the model server"))?;
+    let chat_parts = ChatParts {
+        store: store.clone(),
+        seams: seams.clone(),
+        tasks: tasks.clone(),
+        signals: signals.clone(),
+        nudge: Nudge::default(),
+        ledger: ledger.clone(),
+        recall: recall.clone(),
+        provider,
+    };
+    let chat = Chat::new(chat_parts, chat_settings(&config));
+
     let facts = Facts {
         version: env!("CARGO_PKG_VERSION"),
         plain_http: certificate_fingerprint.is_none(),
@@ -82,6 +105,7 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
     };
     let state = AppState {
         auth,
+        chat,
         companies,
         egress,
         facts: Arc::new(facts),
@@ -89,6 +113,7 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
         licensing,
         metrics: Metrics::new(env!("CARGO_PKG_VERSION")),
         plans,
+        recall,
         seams,
         setup,
         signals,
@@ -99,7 +124,26 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
 }
 
 /// Starts the recurring tasks.
-pub fn start_jobs(_composed: &Composed) {}
+pub fn start_jobs(composed: &Composed) {
+    let state = &composed.state;
+    let driver = Driver::new(state.tasks.clone(), state.seams.clone());
+    driver.start(Arc::new(ChatRunner::new(state.chat.clone())), state.chat.nudge());
+}
+
+/// The model server that the settings name, if they do.
+fn model_server(config: &Config) -> Result<Option<ModelServerSettings>, ProviderError> {
+    let models = &config.models;
+    let Some(url) = &models.url else { return Ok(None) };
+    let url = url.parse().map_err(|error| ProviderError::Misconfigured(format!("ONSITE_MODEL_URL: {error}")))?;
+    let name = models.name.clone().ok_or_else(|| ProviderError::Misconfigured("ONSITE_MODEL_URL is set and ONSITE_MODEL_NAME is not".to_owned()))?;
+    Ok(Some(ModelServerSettings::new(url, name, models.api_key.clone())))
+}
+
+fn chat_settings(config: &Config) -> ChatSettings {
+    let limits = &config.orchestration;
+    let answer_max = limits.stream_hard_timeout_enabled.then(|| Duration::from_secs(limits.stream_run_timeout_seconds));
+    ChatSettings { runs_max: size(limits.runs_max), answer_max }
+}
 
 fn auth_settings(config: &Config) -> AuthSettings {
     let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);

@@ -25,7 +25,11 @@ struct Api;
 /// The routes and the OpenAPI document that describes them.
 #[must_use]
 pub fn api() -> (Router<AppState>, Document) {
-    OpenApiRouter::with_openapi(Api::openapi()).merge(routes::health::routes()).split_for_parts()
+    OpenApiRouter::with_openapi(Api::openapi())
+        .merge(routes::chat_runs::routes())
+        .merge(routes::conversations::routes())
+        .merge(routes::health::routes())
+        .split_for_parts()
 }
 
 /// The whole service for a given state.

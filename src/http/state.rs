@@ -7,6 +7,7 @@ use super::metrics::Metrics;
 use crate::base::seams::Seams;
 use crate::base::signal::Signals;
 use crate::base::tasks::Tasks;
+use crate::features::chat::Chat;
 use crate::features::setup::Setup;
 use crate::services::auth::Auth;
 use crate::services::companies::Companies;
@@ -14,6 +15,7 @@ use crate::services::egress::Egress;
 use crate::services::ledger::Ledger;
 use crate::services::licensing::Licensing;
 use crate::services::plans::Plans;
+use crate::services::recall::Recall;
 use crate::store::Store;
 
 /// The features and services that handlers call. Cheap to clone: every field is.
@@ -21,6 +23,8 @@ use crate::store::Store;
 pub struct AppState {
     /// Who is asking.
     pub auth: Auth,
+    /// Conversations and their answers.
+    pub chat: Chat,
     /// Companies and their members.
     pub companies: Companies,
     /// The way out, its rules and its log.
@@ -35,6 +39,8 @@ pub struct AppState {
     pub metrics: Metrics,
     /// What a company may do.
     pub plans: Plans,
+    /// Finds what was collected and uploaded.
+    pub recall: Recall,
     /// Time and randomness.
     pub seams: Seams,
     /// The first start.

@@ -1,3 +1,5 @@
 //! One file per noun: its handlers and their transfer objects.
 
+pub mod chat_runs;
+pub mod conversations;
 pub mod health;
