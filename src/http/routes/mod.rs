@@ -2,4 +2,5 @@
 
 pub mod chat_runs;
 pub mod conversations;
+pub mod egress;
 pub mod health;
