@@ -10,17 +10,20 @@ use crate::base::signal::{Nudge, Signals};
 use crate::base::tasks::Tasks;
 use crate::config::Config;
 use crate::features::chat::{Chat, ChatParts, ChatSettings};
+use crate::features::documents::{DocumentSettings, Documents, RecallIngester as DocumentIngester};
 use crate::features::setup::Setup;
 use crate::http::AppState;
 use crate::http::metrics::Metrics;
 use crate::http::state::Facts;
-use crate::jobs::{ChatRunner, Driver};
+use crate::jobs::chat_runner::ChatRunner;
+use crate::jobs::documents::DocumentIngest;
+use crate::jobs::{Driver, Reconciler};
 use crate::services::auth::bootstrap::{Bootstrap, BootstrapStart};
 use crate::services::auth::{Auth, AuthSettings};
 use crate::services::companies::Companies;
 use crate::services::egress::{Egress, EgressSettings};
-use crate::services::embed::{BuiltInEmbedder, EmbedSettings};
-use crate::services::gateway::{self, ModelServerSettings, ProviderError};
+use crate::services::embed::{BuiltInEmbedder, EmbedSettings, Embedder};
+use crate::services::gateway::{self, ModelServerSettings};
 use crate::services::ledger::{Ledger, LedgerSettings};
 use crate::services::licensing::{Licensing, LicensingSettings, build_date, keys::KeyRing};
 use crate::services::plans::Plans;
@@ -80,11 +83,20 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
     let ledger = Ledger::new(store.clone(), seams.clone(), tasks.clone(), ledger_settings);
     ledger.recover().await.map_err(StartError::part("the token ledger"))?;
 
-    let embedder = Arc::new(BuiltInEmbedder::new(tasks.clone(), EmbedSettings::default()));
+    let embedder: Arc<dyn Embedder> = Arc::new(BuiltInEmbedder::new(tasks.clone(), EmbedSettings::default()));
     let recall_settings = RecallSettings { automations_enabled: config.recall.automation_vectorstore_enabled, ..RecallSettings::default() };
-    let recall = Recall::new(store.clone(), embedder, seams.clone(), tasks.clone(), recall_settings);
-    let model_server = model_server(&config).map_err(StartError::part("the model server"))?;
-    let provider = gateway::provider(model_server, egress.clone(), seams.clone()).map_err(StartError::part("the model server"))?;
+    let recall = Recall::new(store.clone(), Arc::clone(&embedder), seams.clone(), tasks.clone(), recall_settings);
+
+    let documents = Documents::new(
+        store.clone(),
+        seams.clone(),
+        tasks.clone(),
+        Nudge::default(),
+        ledger.clone(),
+        Arc::new(DocumentIngester::new(recall.clone(), embedder.model().name)),
+        DocumentSettings { upload_bytes_max: config.appliance.upload_megabytes_max << 20 },
+    );
+    let provider = gateway::provider(model_server(&config)?, egress.clone(), seams.clone()).map_err(StartError::part("the model server"))?;
     let chat_parts = ChatParts {
         store: store.clone(),
         seams: seams.clone(),
@@ -107,6 +119,7 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
         auth,
         chat,
         companies,
+        documents,
         egress,
         facts: Arc::new(facts),
         ledger,
@@ -125,24 +138,25 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
 
 /// Starts the recurring tasks.
 pub fn start_jobs(composed: &Composed) {
-    let state = &composed.state;
-    let driver = Driver::new(state.tasks.clone(), state.seams.clone());
-    driver.start(Arc::new(ChatRunner::new(state.chat.clone())), state.chat.nudge());
-}
-
-/// The model server that the settings name, if they do.
-fn model_server(config: &Config) -> Result<Option<ModelServerSettings>, ProviderError> {
-    let models = &config.models;
-    let Some(url) = &models.url else { return Ok(None) };
-    let url = url.parse().map_err(|error| ProviderError::Misconfigured(format!("ONSITE_MODEL_URL: {error}")))?;
-    let name = models.name.clone().ok_or_else(|| ProviderError::Misconfigured("ONSITE_MODEL_URL is set and ONSITE_MODEL_NAME is not".to_owned()))?;
-    Ok(Some(ModelServerSettings::new(url, name, models.api_key.clone())))
+    let AppState { chat, documents, seams, tasks, .. } = &composed.state;
+    let driver = Driver::new(tasks.clone(), seams.clone());
+    let jobs: [(Arc<dyn Reconciler>, Nudge); 2] =
+        [(Arc::new(ChatRunner::new(chat.clone())), chat.nudge()), (Arc::new(DocumentIngest::new(documents.clone())), documents.nudge())];
+    for (job, nudge) in jobs {
+        driver.start(job, nudge);
+    }
 }
 
 fn chat_settings(config: &Config) -> ChatSettings {
-    let limits = &config.orchestration;
-    let answer_max = limits.stream_hard_timeout_enabled.then(|| Duration::from_secs(limits.stream_run_timeout_seconds));
-    ChatSettings { runs_max: size(limits.runs_max), answer_max }
+    let limit = Duration::from_secs(config.orchestration.stream_run_timeout_seconds);
+    ChatSettings { runs_max: size(config.orchestration.runs_max), answer_max: config.orchestration.stream_hard_timeout_enabled.then_some(limit) }
+}
+
+/// The model server of the settings; `None` = answers quote.
+fn model_server(config: &Config) -> Result<Option<ModelServerSettings>, StartError> {
+    let (Some(url), Some(name)) = (&config.models.url, &config.models.name) else { return Ok(None) };
+    let url = url.parse().map_err(StartError::part("ONSITE_MODEL_URL"))?;
+    Ok(Some(ModelServerSettings::new(url, name.clone(), config.models.api_key.clone())))
 }
 
 fn auth_settings(config: &Config) -> AuthSettings {

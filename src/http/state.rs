@@ -8,6 +8,7 @@ use crate::base::seams::Seams;
 use crate::base::signal::Signals;
 use crate::base::tasks::Tasks;
 use crate::features::chat::Chat;
+use crate::features::documents::Documents;
 use crate::features::setup::Setup;
 use crate::services::auth::Auth;
 use crate::services::companies::Companies;
@@ -27,6 +28,8 @@ pub struct AppState {
     pub chat: Chat,
     /// Companies and their members.
     pub companies: Companies,
+    /// Company documents.
+    pub documents: Documents,
     /// The way out, its rules and its log.
     pub egress: Egress,
     /// Facts that do not change while the process runs.
@@ -39,7 +42,7 @@ pub struct AppState {
     pub metrics: Metrics,
     /// What a company may do.
     pub plans: Plans,
-    /// Finds what was collected and uploaded.
+    /// What was collected and uploaded, found again.
     pub recall: Recall,
     /// Time and randomness.
     pub seams: Seams,

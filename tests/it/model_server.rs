@@ -68,7 +68,9 @@ impl Reply {
     }
 
     pub fn finish(self, reason: &str) -> Self {
-        self.event(&serde_json::json!({"id": "c-1", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}))
+        self.event(
+            &serde_json::json!({"id": "c-1", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}),
+        )
     }
 
     pub fn usage(self, prompt: u64, completion: u64) -> Self {
@@ -146,7 +148,8 @@ impl ModelServer {
     pub fn start(replies: impl IntoIterator<Item = Reply>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let shared = Arc::new(Shared { replies: Mutex::new(replies.into_iter().collect()), received: Mutex::default(), stopped: AtomicBool::new(false) });
+        let shared =
+            Arc::new(Shared { replies: Mutex::new(replies.into_iter().collect()), received: Mutex::default(), stopped: AtomicBool::new(false) });
         let serving = Arc::clone(&shared);
         std::thread::spawn(move || {
             for connection in listener.incoming() {

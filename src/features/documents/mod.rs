@@ -131,6 +131,12 @@ impl Documents {
         Self { store, texts, seams, tasks, nudge, ledger, ingester, settings, busy: Arc::default() }
     }
 
+    /// Wakes whoever makes documents recallable.
+    #[must_use]
+    pub fn nudge(&self) -> Nudge {
+        self.nudge.clone()
+    }
+
     /// The largest file, bytes.
     #[must_use]
     pub const fn upload_bytes_max(&self) -> u64 {
