@@ -15,6 +15,7 @@ use crate::base::tasks::Tasks;
 use crate::model::chunk::{Chunk, ChunkId};
 use crate::model::ids::{CompanyId, UserId};
 use crate::services::embed::{EmbedError, Embedder};
+use crate::store::page_texts::KeptText;
 use crate::store::{Store, StoreError};
 
 pub use drafts::{DocumentSource, ReportSource, SourceText};
@@ -80,6 +81,14 @@ impl Recall {
     /// When the store fails.
     pub async fn chunk(&self, company: &CompanyId, viewer: &UserId, id: ChunkId) -> Result<Option<Chunk>, StoreError> {
         self.store.chunk(company.clone(), viewer.clone(), id).await
+    }
+
+    /// The text of a company's source by its hash, to show a quote in its surroundings.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn page(&self, company: &CompanyId, content_hash: &str) -> Result<Option<KeptText>, StoreError> {
+        self.store.page_text(company.clone(), content_hash.to_owned()).await
     }
 }
 
