@@ -30,6 +30,7 @@ pub fn api() -> (Router<AppState>, Document) {
         .merge(routes::conversations::routes())
         .merge(routes::egress::routes())
         .merge(routes::health::routes())
+        .merge(routes::recall::routes())
         .split_for_parts()
 }
 

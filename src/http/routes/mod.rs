@@ -4,3 +4,4 @@ pub mod chat_runs;
 pub mod conversations;
 pub mod egress;
 pub mod health;
+pub mod recall;

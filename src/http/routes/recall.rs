@@ -1,6 +1,7 @@
 //! What was collected and uploaded, found for a question; a chunk that a citation names; the text that a quote stands in.
 
 use axum::Json;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -68,8 +69,20 @@ impl From<Recalled> for ResultView {
 /// What the company has collected and uploaded about a question.
 #[utoipa::path(get, path = "/api/companies/{company}/recall", tag = "recall", params(("company" = String, Path), Question),
     responses((status = 200, body = Results), (status = 404), (status = 413), (status = 422)))]
-async fn recall(member: CompanyMember, State(state): State<AppState>, Query(question): Query<Question>) -> Result<Json<Results>, ApiError> {
-    let Question { q, k } = question;
+async fn recall(
+    member: CompanyMember,
+    State(state): State<AppState>,
+    question: Result<Query<Question>, QueryRejection>,
+) -> Result<Json<Results>, ApiError> {
+    let (q, limit) = checked(question)?;
+    let query = RecallQuery { company: member.company.id, viewer: member.caller.user.id, text: q.clone(), limit, filter: RecallFilter::default() };
+    let results = state.recall.search(query).await?.into_iter().map(ResultView::from).collect();
+    Ok(Json(Results { query: q, results }))
+}
+
+/// The question and how many results it may have.
+fn checked(question: Result<Query<Question>, QueryRejection>) -> Result<(String, usize), ApiError> {
+    let Query(Question { q, k }) = question.map_err(|rejection| ApiError::invalid("q", rejection.body_text()))?;
     if q.trim().is_empty() {
         return Err(ApiError::invalid("q", "The question is empty."));
     }
@@ -81,10 +94,7 @@ async fn recall(member: CompanyMember, State(state): State<AppState>, Query(ques
     if !(1..=RESULTS_MAX).contains(&limit) {
         return Err(ApiError::invalid("k", format!("The number of results must be from 1 to {RESULTS_MAX}.")));
     }
-    let query =
-        RecallQuery { company: member.company.id, viewer: member.caller.user.id, text: q.clone(), limit, filter: RecallFilter::default() };
-    let results = state.recall.search(query).await?.into_iter().map(ResultView::from).collect();
-    Ok(Json(Results { query: q, results }))
+    Ok((q, limit))
 }
 
 #[derive(Serialize, ToSchema)]
@@ -192,5 +202,25 @@ impl From<RecallError> for ApiError {
             }
             other => Self::internal(other),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(query: &str) -> Result<(String, usize), ApiError> {
+        let address = format!("http://onsite.test/?{query}").parse::<axum::http::Uri>().unwrap();
+        checked(Query::try_from_uri(&address))
+    }
+
+    #[test]
+    fn a_question_is_checked_before_it_costs_anything() {
+        assert_eq!(ask("q=how+long").unwrap(), ("how long".to_owned(), RESULTS_DEFAULT));
+        assert_eq!(ask("q=a&k=50").unwrap().1, 50);
+        for wrong in ["", "q=", "q=%20", "q=a&k=0", "q=a&k=51", "q=a&k=x"] {
+            assert!(ask(wrong).is_err(), "{wrong}");
+        }
+        assert!(ask(&format!("q={}", "a".repeat(QUESTION_BYTES_MAX + 1))).is_err());
     }
 }
