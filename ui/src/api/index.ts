@@ -1,4 +1,4 @@
-import { address, call, send } from './client';
+import { call } from './client';
 import type * as T from './types';
 
 export type * from './types';
@@ -81,9 +81,7 @@ export const api = {
     call<T.EgressRule>('POST', '/api/system-admin/egress/rules', { json }),
   removeEgressRule: (id: string) => call<void>('DELETE', `/api/system-admin/egress/rules/${part(id)}`),
   async egressLog(limit: number): Promise<T.EgressAttempt[]> {
-    const response = await send('GET', address('/api/system-admin/egress/log', { limit }));
-    const body = (await response.json()) as Record<string, T.EgressAttempt[]>;
-    return Object.values(body).find(Array.isArray) ?? [];
+    return (await call<{ log: T.EgressAttempt[] }>('GET', '/api/system-admin/egress/log', { query: { limit } })).log;
   },
   settings: () => call<{ settings: T.Setting[] }>('GET', '/api/system-admin/settings').then((answer) => answer.settings),
 };

@@ -386,6 +386,8 @@ export interface EgressAttempt {
   address: string | null;
   /** `ok`, or the code of what went wrong. */
   outcome: string;
+  /** The outcome in words, when it went wrong. */
+  reason: string | null;
   status: number | null;
   bytes_received: number;
   duration_millis: number;
