@@ -30,7 +30,9 @@ pub fn api() -> (Router<AppState>, Document) {
         .merge(routes::conversations::routes())
         .merge(routes::egress::routes())
         .merge(routes::health::routes())
+        .merge(routes::license::routes())
         .merge(routes::recall::routes())
+        .merge(routes::usage::routes())
         .split_for_parts()
 }
 

@@ -31,7 +31,7 @@ pub(in crate::cli) struct Keygen {
 impl Keygen {
     pub(super) fn run(self) -> CommandResult {
         let key = issue::generate_key(&Seams::system());
-        let (private, public) = (self.out.join("license-signing-key.pem"), self.out.join("license-public-key.pem"));
+        let (private, public) = (self.out.join("license-private-key.pem"), self.out.join("license-public-key.pem"));
         std::fs::create_dir_all(&self.out).map_err(|error| Failure::failed(format!("{}: {error}", self.out.display())))?;
         write_new(&private, issue::private_pem(&key).map_err(Failure::failed)?.as_bytes(), 0o600)?;
         write_new(&public, issue::public_pem(&key).map_err(Failure::failed)?.as_bytes(), 0o644)?;
@@ -213,7 +213,7 @@ mod tests {
 
     fn issue_to(folder: &Path, plan: &str) -> CommandResult {
         Issue {
-            key: folder.join("license-signing-key.pem"),
+            key: folder.join("license-private-key.pem"),
             customer: "acme".into(),
             company: "Acme".into(),
             plan: plan.into(),
@@ -237,7 +237,7 @@ mod tests {
     fn a_key_is_made_once_and_only_its_owner_reads_it() {
         let folder = tempfile::tempdir().unwrap();
         keygen(folder.path()).unwrap();
-        let mode = std::fs::metadata(folder.path().join("license-signing-key.pem")).unwrap().permissions().mode();
+        let mode = std::fs::metadata(folder.path().join("license-private-key.pem")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         assert!(matches!(keygen(folder.path()), Err(Failure::Failed(_))), "never overwritten");
     }

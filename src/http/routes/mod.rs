@@ -4,4 +4,6 @@ pub mod chat_runs;
 pub mod conversations;
 pub mod egress;
 pub mod health;
+pub mod license;
 pub mod recall;
+pub mod usage;
