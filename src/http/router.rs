@@ -28,6 +28,7 @@ pub fn api() -> (Router<AppState>, Document) {
     OpenApiRouter::with_openapi(Api::openapi())
         .merge(routes::chat_runs::routes())
         .merge(routes::conversations::routes())
+        .merge(routes::documents::routes())
         .merge(routes::egress::routes())
         .merge(routes::health::routes())
         .merge(routes::license::routes())

@@ -2,6 +2,7 @@
 
 pub mod chat_runs;
 pub mod conversations;
+pub mod documents;
 pub mod egress;
 pub mod health;
 pub mod license;

@@ -40,7 +40,7 @@ pub fn decode<'a>(bytes: &'a [u8], declared: Option<&str>, html: bool) -> Cow<'a
     let believable = declared.filter(|encoding| *encoding != UTF_8 && *encoding != UTF_16LE && *encoding != UTF_16BE);
     if let Some(encoding) = believable {
         let (text, had_errors) = encoding.decode_without_bom_handling(bytes);
-        if !had_errors && !(encoding.is_single_byte() && is_implausible(&text)) {
+        if !(had_errors || encoding.is_single_byte() && is_implausible(&text)) {
             return text;
         }
     }
