@@ -22,7 +22,7 @@ const FRAGMENT_SHARE: f32 = 0.5;
 const FURTHER_SHARE: f32 = 0.8;
 /// The floor: the least share of the question's words, weighted, that a sentence must have. Where its passage is far from the question in meaning, common
 /// words meet by chance, and it must have more: [`FLOOR_SLOPE`] for each step of the cosine below [`COSINE_NEAR`], up to [`COVERAGE_FLOOR_FAR`]. Measured
-/// on 42 questions with the embedding model that ships, see the test `the_floor`.
+/// with the embedding model that ships, see the test `the_floor`.
 const COVERAGE_FLOOR: f32 = 0.34;
 const COVERAGE_FLOOR_FAR: f32 = 0.7;
 const FLOOR_SLOPE: f32 = 1.2;
@@ -72,8 +72,21 @@ pub(super) fn choose<'a>(question: &str, passages: &'a [RecalledPassage]) -> Vec
         let figure = if wanted.is_met_by(candidate.chosen.text) { FIGURE_WEIGHT } else { 0.0 };
         candidate.chosen.score = candidate.coverage + NEARNESS_WEIGHT * nearness(passages[at].cosine) + figure;
     }
-    let fits = |candidate: &Candidate<'_>| candidate.coverage >= floor(passages[candidate.chosen.passage].cosine);
+    let named = passages_with_a_name(question, passages);
+    let fits = |candidate: &Candidate<'_>| {
+        let at = candidate.chosen.passage;
+        named[at] && candidate.coverage >= floor(passages[at].cosine)
+    };
     pick(candidates, fits)
+}
+
+/// For each passage, whether it has one of the names in the question (any, when the question has none): what is said of Venus does not answer for Pluto.
+/// A name is a word with a capital that does not begin a line; where all nouns have capitals, one of them is enough.
+fn passages_with_a_name(question: &str, passages: &[RecalledPassage]) -> Vec<bool> {
+    let capital = |word: &&str| word.starts_with(char::is_uppercase);
+    let names: HashSet<String> = question.lines().flat_map(|line| line.split_whitespace().skip(1).filter(capital)).flat_map(terms).collect();
+    let has_one = |passage: &RecalledPassage| terms(&passage.title).into_iter().chain(terms(&passage.content)).any(|term| names.contains(&term));
+    passages.iter().map(|passage| names.is_empty() || has_one(passage)).collect()
 }
 
 /// The least coverage of a sentence whose passage is this near.

@@ -36,7 +36,18 @@ const PAGES: [(&str, &str); 7] = [
     ),
 ];
 
-const ANSWERED: [(&str, &str); 22] = [
+const ANSWERED: [(&str, &str); 32] = [
+    // The first ten were held out while the floor was chosen: 9 answered.
+    ("How big is the Moon?", "3,475 km"),
+    ("Which planet is the smallest?", "Mercury is the smallest"),
+    ("When did Voyager 1 enter interstellar space?", "25 August 2012"),
+    ("Who were the first people on the Moon?", "crew of Apollo 11"),
+    ("How long does Neptune take to go around the Sun?", "165 years"),
+    ("Up to what distance do employees take the train?", "400 km"),
+    ("How much do I get per kilometre with my own car?", "0.30 euros"),
+    ("How large is the share of the largest customer?", "9 percent"),
+    ("By how much did revenue grow?", "12 percent"),
+    ("What are the names of the moons of Mars?", "Phobos and Deimos"),
     ("How many moons does Mars have?", "two moons"),
     ("When did Apollo 11 land on the Moon?", "20 July 1969"),
     ("What is the largest planet?", "Jupiter is the largest"),
@@ -61,7 +72,18 @@ const ANSWERED: [(&str, &str); 22] = [
     ("What dividend is proposed?", "1.20 euros"),
 ];
 
-const NOT_ANSWERED: [&str; 20] = [
+const NOT_ANSWERED: [&str; 30] = [
+    // The first ten were held out while the floor was chosen; all are close to what the pages say. Quoted for nothing: 3, and 2 since names count.
+    "How many rings does Saturn have?",
+    "What is the average salary in the company?",
+    "When was the company founded?",
+    "Who is the largest customer of our competitor?",
+    "What is the temperature on Pluto?",
+    "Can I take my dog to the office?",
+    "How do I reset my password?",
+    "What is the population of Japan?",
+    "Which train goes to Munich at noon?",
+    "What was the profit in 2019?",
     "Who won the football world cup in 2022?",
     "What is the capital of France?",
     "How many people live in Berlin?",
