@@ -18,6 +18,7 @@ use crate::http::state::Facts;
 use crate::jobs::chat_runner::ChatRunner;
 use crate::jobs::documents::DocumentIngest;
 use crate::jobs::{Driver, Reconciler};
+use crate::model::installation::new_install_id;
 use crate::services::auth::bootstrap::{Bootstrap, BootstrapStart};
 use crate::services::auth::{Auth, AuthSettings};
 use crate::services::companies::Companies;
@@ -64,6 +65,7 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
     let Parts { dir, config, seams, tasks, certificate_fingerprint } = parts;
     let options = StoreOptions { readers_max: size(config.server.readers_max), now: seams.now() };
     let store = Store::open(&dir, options)?;
+    store.open_installation(new_install_id(&seams), seams.now()).await.map_err(StartError::part("the installation"))?;
     let signals = Signals::default();
 
     let auth = Auth::new(store.clone(), seams.clone(), tasks.clone(), &auth_settings(&config)).map_err(StartError::part("password hashing"))?;

@@ -16,6 +16,16 @@ pub fn collapse_whitespace(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// An error's words as a sentence for people: a capital at the start, a full stop at the end.
+#[must_use]
+pub fn sentence(words: impl std::fmt::Display) -> String {
+    let words = words.to_string();
+    let mut rest = words.chars();
+    let first: String = rest.next().map(|first| first.to_uppercase().collect()).unwrap_or_default();
+    let stop = if words.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{first}{}{stop}", rest.as_str())
+}
+
 /// The candidate nearest to `name`, if near enough to be a typing error (Jaro-Winkler of 0.8 and more, any case).
 #[must_use]
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -37,6 +47,12 @@ mod tests {
         assert_eq!(truncate("naïve", 3), "na");
         assert_eq!(truncate("naïve", 4), "naï");
         assert_eq!(truncate("a", 9), "a");
+    }
+
+    #[test]
+    fn words_become_a_sentence() {
+        assert_eq!(sentence("a name holds text only"), "A name holds text only.");
+        assert_eq!(sentence("Done."), "Done.");
     }
 
     #[test]

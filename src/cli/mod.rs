@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a check did not hold.
 
+mod bootstrap;
 mod config;
 mod demo;
 mod doctor;
@@ -33,6 +34,9 @@ struct Cli {
 enum Command {
     /// Run the appliance.
     Serve(serve::Serve),
+    /// Look after the token that lets the first admin in.
+    #[command(subcommand)]
+    Bootstrap(bootstrap::BootstrapCommand),
     /// Show settings with their origin.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -77,6 +81,7 @@ impl DataDirArgument {
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(command) => command.run(),
+        Command::Bootstrap(command) => command.run(),
         Command::Config(command) => command.run(),
         Command::Demo(command) => command.run(),
         Command::Doctor(command) => command.run(),

@@ -26,13 +26,17 @@ struct Api;
 #[must_use]
 pub fn api() -> (Router<AppState>, Document) {
     OpenApiRouter::with_openapi(Api::openapi())
+        .merge(routes::auth::routes())
         .merge(routes::chat_runs::routes())
+        .merge(routes::companies::routes())
         .merge(routes::conversations::routes())
         .merge(routes::documents::routes())
         .merge(routes::egress::routes())
         .merge(routes::health::routes())
         .merge(routes::license::routes())
+        .merge(routes::me::routes())
         .merge(routes::recall::routes())
+        .merge(routes::setup::routes())
         .merge(routes::usage::routes())
         .split_for_parts()
 }

@@ -30,8 +30,6 @@ const COMMON: &[&str] = &[
     "changemechangeme",
     "changeme1234",
     "changeme12345",
-    "correct horse battery staple",
-    "correcthorsebatterystaple",
     "iloveyouforever",
     "letmein12345",
     "letmeinletmein",

@@ -97,21 +97,20 @@ impl Setup {
         Self { store, seams, auth, bootstrap, limits, done: Arc::default() }
     }
 
+    /// Whether there is a system admin. Once true, true for ever.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn is_over(&self) -> Result<bool, StoreError> {
+        Ok(matches!(self.status().await?, BootstrapStatus::Done))
+    }
+
     /// How far setup is; `None` once it is over.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn state(&self) -> Result<Option<SetupState>, StoreError> {
-        if self.done.load(Ordering::Relaxed) {
-            return Ok(None);
-        }
-        let newest = match self.store.bootstrap_status().await? {
-            BootstrapStatus::Done => {
-                self.done.store(true, Ordering::Relaxed);
-                return Ok(None);
-            }
-            BootstrapStatus::Open(newest) => newest,
-        };
+        let BootstrapStatus::Open(newest) = self.status().await? else { return Ok(None) };
         let install_id = self.store.installation().await?.map(|installation| installation.install_id).unwrap_or_default();
         let now = self.seams.now();
         Ok(Some(SetupState { token: newest.map(|token| token.state(now)), install_id }))
@@ -140,6 +139,17 @@ impl Setup {
         self.bootstrap.remove_file();
         tracing::info!(user_id = %user.id, "the bootstrap token was redeemed; setup is over");
         Ok(SignedIn { user, session_id, token, expires_at })
+    }
+
+    async fn status(&self) -> Result<BootstrapStatus, StoreError> {
+        if self.done.load(Ordering::Relaxed) {
+            return Ok(BootstrapStatus::Done);
+        }
+        let status = self.store.bootstrap_status().await?;
+        if status == BootstrapStatus::Done {
+            self.done.store(true, Ordering::Relaxed);
+        }
+        Ok(status)
     }
 
     fn accepted<T>(&self, presented: Presented<T>, origin: &Origin) -> Result<T, RedeemError> {

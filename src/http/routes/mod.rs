@@ -1,10 +1,14 @@
 //! One file per noun: its handlers and their transfer objects.
 
+pub mod auth;
 pub mod chat_runs;
+pub mod companies;
 pub mod conversations;
 pub mod documents;
 pub mod egress;
 pub mod health;
 pub mod license;
+pub mod me;
 pub mod recall;
+pub mod setup;
 pub mod usage;

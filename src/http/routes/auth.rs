@@ -1,0 +1,122 @@
+//! Signing in and out.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::me::UserView;
+use crate::base::clock::Timestamp;
+use crate::base::secret::Secret;
+use crate::http::caller::{RequestOrigin, Signed};
+use crate::http::errors::ErrorEnvelope;
+use crate::http::extract::ValidJson;
+use crate::http::{ApiError, AppState};
+use crate::model::session::SignedIn;
+use crate::services::auth::LoginError;
+use crate::services::auth::limits::TooManyTries;
+use crate::services::auth::password::HashError;
+
+/// How long someone should wait when as many passwords are being checked as may: several hashes' time.
+const BUSY_RETRY: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// The routes of this noun.
+pub fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(login)).routes(routes!(logout))
+}
+
+// No `Debug`: it holds a password.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct LoginRequest {
+    email: String,
+    password: String,
+}
+
+/// Somebody who has just come in.
+#[derive(Serialize, ToSchema)]
+pub(super) struct SessionView {
+    user: UserView,
+    session: TokenView,
+}
+
+#[derive(Serialize, ToSchema)]
+struct TokenView {
+    /// For programs: send it as `Authorization: Bearer`. Browsers have it in a cookie.
+    token: String,
+    /// When the session ends at the latest.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Timestamp,
+}
+
+/// Sign in with mail address and password.
+#[utoipa::path(post, path = "/api/auth/login", tag = "auth", request_body = LoginRequest, responses(
+    (status = 200, body = SessionView),
+    (status = 401, description = "`wrong_credentials`", body = ErrorEnvelope),
+    (status = 429, description = "`too_many_tries`, `busy`", body = ErrorEnvelope),
+))]
+async fn login(
+    State(state): State<AppState>,
+    RequestOrigin(origin): RequestOrigin,
+    ValidJson(request): ValidJson<LoginRequest>,
+) -> Result<Response, ApiError> {
+    let signed_in = state.auth.login(&request.email, &Secret::new(request.password), origin).await?;
+    signed_in_response(&state, StatusCode::OK, signed_in)
+}
+
+/// End the session that asks.
+#[utoipa::path(post, path = "/api/auth/logout", tag = "auth", responses((status = 204), (status = 401, body = ErrorEnvelope)))]
+async fn logout(State(state): State<AppState>, Signed(caller): Signed, RequestOrigin(origin): RequestOrigin) -> Result<Response, ApiError> {
+    state.auth.logout(&caller, &origin).await?;
+    Ok((StatusCode::NO_CONTENT, cookie_header(&session_cookie(&state, "", 0))?).into_response())
+}
+
+/// Answers somebody who has just come in: the session in the body for programs, and in a cookie for browsers.
+pub(super) fn signed_in_response(state: &AppState, status: StatusCode, signed_in: SignedIn) -> Result<Response, ApiError> {
+    let seconds = signed_in.expires_at.since(state.seams.now()).as_secs();
+    let cookie = cookie_header(&session_cookie(state, signed_in.token.expose(), seconds))?;
+    let session = TokenView { token: signed_in.token.expose().clone(), expires_at: signed_in.expires_at };
+    Ok((status, cookie, Json(SessionView { user: signed_in.user.into(), session })).into_response())
+}
+
+fn session_cookie(state: &AppState, token: &str, seconds: u64) -> String {
+    let secure = if state.facts.plain_http { "" } else { "; Secure" };
+    format!("{}={token}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}", state.facts.session_cookie())
+}
+
+fn cookie_header(cookie: &str) -> Result<HeaderMap, ApiError> {
+    let mut value = HeaderValue::from_str(cookie).map_err(ApiError::internal)?;
+    value.set_sensitive(true);
+    // What carries a session is for one pair of eyes: no cache keeps it.
+    Ok(HeaderMap::from_iter([(header::SET_COOKIE, value), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))]))
+}
+
+impl From<LoginError> for ApiError {
+    fn from(error: LoginError) -> Self {
+        match error {
+            LoginError::WrongCredentials => Self::new(StatusCode::UNAUTHORIZED, "wrong_credentials", "The mail address or the password is wrong."),
+            LoginError::TooManyTries(error) => error.into(),
+            LoginError::Hash(error) => error.into(),
+            LoginError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<TooManyTries> for ApiError {
+    fn from(error: TooManyTries) -> Self {
+        Self::too_many("too_many_tries", "There were too many wrong tries.", error.retry_after).remedy("Wait as long as Retry-After says.")
+    }
+}
+
+impl From<HashError> for ApiError {
+    fn from(error: HashError) -> Self {
+        match error {
+            HashError::Busy => Self::too_many("busy", "Too many people are signing in at this moment.", BUSY_RETRY).remedy("Try again in a moment."),
+            HashError::Broken(_) => Self::internal(error),
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Who is asking.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::base::clock::Timestamp;
+use crate::http::caller::Signed;
+use crate::http::errors::ErrorEnvelope;
+use crate::http::{ApiError, AppState};
+use crate::model::company::Membership;
+use crate::model::ids::{CompanyId, UserId};
+use crate::model::role::Role;
+use crate::model::user::{Email, User};
+
+/// The routes of this noun.
+pub fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(me))
+}
+
+/// A person with an account.
+#[derive(Serialize, ToSchema)]
+#[schema(as = User)]
+pub(super) struct UserView {
+    #[schema(value_type = String)]
+    id: UserId,
+    #[schema(value_type = String)]
+    email: Email,
+    name: String,
+    /// Whether they look after the whole appliance.
+    system_admin: bool,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+}
+
+impl From<User> for UserView {
+    fn from(user: User) -> Self {
+        Self { id: user.id, email: user.email, name: user.name, system_admin: user.system_admin, created_at: user.created_at }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+struct Me {
+    user: UserView,
+    /// The companies the caller belongs to, the oldest first.
+    companies: Vec<MyCompany>,
+    /// Whether the binary holds no vendor key and so trusts one given at run time.
+    development_build: bool,
+    version: &'static str,
+}
+
+#[derive(Serialize, ToSchema)]
+struct MyCompany {
+    #[schema(value_type = String)]
+    id: CompanyId,
+    name: String,
+    /// `owner`, `admin`, `dev`, `member` or `viewer`.
+    #[schema(value_type = String)]
+    role: Role,
+}
+
+impl From<Membership> for MyCompany {
+    fn from(membership: Membership) -> Self {
+        Self { id: membership.company.id, name: membership.company.name, role: membership.role }
+    }
+}
+
+/// Who is asking, and which companies they belong to.
+#[utoipa::path(get, path = "/api/me", tag = "auth", responses((status = 200, body = Me), (status = 401, body = ErrorEnvelope)))]
+async fn me(State(state): State<AppState>, Signed(caller): Signed) -> Result<Json<Me>, ApiError> {
+    let companies = state.companies.list_for(&caller.user.id).await?;
+    Ok(Json(Me {
+        user: caller.user.into(),
+        companies: companies.into_iter().map(MyCompany::from).collect(),
+        development_build: state.licensing.development_build(),
+        version: state.facts.version,
+    }))
+}
