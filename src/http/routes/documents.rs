@@ -270,11 +270,41 @@ fn attachment(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::extract::FromRequest;
 
     #[test]
     fn a_name_cannot_leave_its_header() {
         assert_eq!(attachment("a\"; x=\r\n.html"), "attachment; filename=\"a__ x___.html\"; filename*=UTF-8''a%22%3B%20x%3D%0D%0A.html");
         assert_eq!(attachment("Größe.csv"), "attachment; filename=\"Gr__e.csv\"; filename*=UTF-8''Gr%C3%B6%C3%9Fe.csv");
+    }
+
+    async fn sent(parts: &[(&str, &str)], limit_bytes: u64) -> Result<Upload, ApiError> {
+        let mut body = String::new();
+        for (disposition, content) in parts {
+            body.push_str(&format!("--b\r\nContent-Disposition: form-data; {disposition}\r\nContent-Type: text/csv\r\n\r\n{content}\r\n"));
+        }
+        body.push_str("--b--\r\n");
+        let request = axum::extract::Request::builder()
+            .method("POST")
+            .header(header::CONTENT_TYPE, "multipart/form-data; boundary=b")
+            .body(Body::from(body))
+            .unwrap();
+        file_of(Multipart::from_request(request, &()).await.unwrap(), limit_bytes).await
+    }
+
+    #[tokio::test]
+    async fn a_forms_file_is_counted_while_it_comes() {
+        let file = r#"name="file"; filename="a.csv""#;
+        let upload = sent(&[(r#"name="note""#, "x"), (file, "a,b\n1,2")], 100).await.unwrap();
+        assert_eq!(
+            (upload.name.as_str(), upload.media_type.as_deref(), upload.content.as_slice()),
+            ("a.csv", Some("text/csv"), b"a,b\n1,2".as_slice())
+        );
+        for length in [101, 100_000] {
+            let refused = sent(&[(file, &"x".repeat(length))], 100).await.unwrap_err();
+            assert_eq!(refused.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        }
+        assert_eq!(sent(&[(r#"name="note""#, "x")], 100).await.unwrap_err().status(), StatusCode::UNPROCESSABLE_ENTITY);
     }
 
     #[test]
