@@ -9,6 +9,9 @@ use crate::base::seams::Seams;
 use crate::base::signal::{Nudge, Signals};
 use crate::base::tasks::Tasks;
 use crate::config::Config;
+use crate::features::automations::{
+    Automations, AutomationsParts, AutomationsSettings, BuiltInExtractor, RecallIngester, StoredLibrary, WebCollector,
+};
 use crate::features::chat::{Chat, ChatParts, ChatSettings};
 use crate::features::documents::{DocumentSettings, Documents, RecallIngester as DocumentIngester};
 use crate::features::setup::Setup;
@@ -17,10 +20,11 @@ use crate::http::metrics::Metrics;
 use crate::http::state::Facts;
 use crate::jobs::chat_runner::ChatRunner;
 use crate::jobs::documents::DocumentIngest;
-use crate::jobs::{Driver, Reconciler};
+use crate::jobs::{Driver, Ingest, Reconciler, Retention, RunDriver, Schedule};
 use crate::model::installation::new_install_id;
 use crate::services::auth::bootstrap::{Bootstrap, BootstrapStart};
 use crate::services::auth::{Auth, AuthSettings};
+use crate::services::collect::crawl::CrawlSettings;
 use crate::services::companies::Companies;
 use crate::services::egress::{Egress, EgressSettings};
 use crate::services::embed::{BuiltInEmbedder, EmbedSettings, Embedder};
@@ -111,6 +115,29 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
     };
     let chat = Chat::new(chat_parts, chat_settings(&config));
 
+    let library = Arc::new(StoredLibrary::new(store.clone()));
+    let automations_parts = AutomationsParts {
+        store: store.clone(),
+        seams: seams.clone(),
+        tasks: tasks.clone(),
+        signals: signals.clone(),
+        plans: plans.clone(),
+        ledger: ledger.clone(),
+        collector: Arc::new(WebCollector {
+            egress: egress.clone(),
+            seams: seams.clone(),
+            tasks: tasks.clone(),
+            library: library.clone(),
+            settings: CrawlSettings { parallelism: size(config.orchestration.web_fetch_parallelism), ..CrawlSettings::default() },
+        }),
+        library,
+        extractor: Arc::new(BuiltInExtractor),
+        ingester: Arc::new(RecallIngester { recall: recall.clone(), ledger: ledger.clone(), model: embedder.model().name }),
+        settings: automations_settings(&config),
+    };
+    let automations = Automations::new(automations_parts);
+    automations.recover().await.map_err(StartError::part("automations"))?;
+
     let facts = Facts {
         version: env!("CARGO_PKG_VERSION"),
         plain_http: certificate_fingerprint.is_none(),
@@ -119,6 +146,7 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
     };
     let state = AppState {
         auth,
+        automations,
         chat,
         companies,
         documents,
@@ -140,13 +168,24 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
 
 /// Starts the recurring tasks.
 pub fn start_jobs(composed: &Composed) {
-    let AppState { chat, documents, seams, tasks, .. } = &composed.state;
+    let AppState { automations, chat, documents, seams, tasks, .. } = &composed.state;
     let driver = Driver::new(tasks.clone(), seams.clone());
-    let jobs: [(Arc<dyn Reconciler>, Nudge); 2] =
-        [(Arc::new(ChatRunner::new(chat.clone())), chat.nudge()), (Arc::new(DocumentIngest::new(documents.clone())), documents.nudge())];
+    let jobs: [(Arc<dyn Reconciler>, Nudge); 6] = [
+        (Arc::new(ChatRunner::new(chat.clone())), chat.nudge()),
+        (Arc::new(DocumentIngest::new(documents.clone())), documents.nudge()),
+        (Arc::new(Ingest(automations.clone())), automations.ingest_nudge()),
+        (Arc::new(Retention(automations.clone())), Nudge::default()),
+        (Arc::new(RunDriver(automations.clone())), automations.run_nudge()),
+        (Arc::new(Schedule(automations.clone())), Nudge::default()),
+    ];
     for (job, nudge) in jobs {
         driver.start(job, nudge);
     }
+}
+
+fn automations_settings(config: &Config) -> AutomationsSettings {
+    let ingest = config.recall.automation_vectorstore_enabled;
+    AutomationsSettings { runs_at_once: size(config.orchestration.runs_max), ingest, ..AutomationsSettings::default() }
 }
 
 fn chat_settings(config: &Config) -> ChatSettings {

@@ -36,8 +36,11 @@ pub fn api() -> (Router<AppState>, Document) {
         .merge(routes::license::routes())
         .merge(routes::me::routes())
         .merge(routes::recall::routes())
+        .merge(routes::reports::routes())
+        .merge(routes::runs::routes())
         .merge(routes::setup::routes())
         .merge(routes::usage::routes())
+        .merge(routes::widgets::routes())
         .split_for_parts()
 }
 

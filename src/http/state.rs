@@ -7,6 +7,7 @@ use super::metrics::Metrics;
 use crate::base::seams::Seams;
 use crate::base::signal::Signals;
 use crate::base::tasks::Tasks;
+use crate::features::automations::Automations;
 use crate::features::chat::Chat;
 use crate::features::documents::Documents;
 use crate::features::setup::Setup;
@@ -24,6 +25,8 @@ use crate::store::Store;
 pub struct AppState {
     /// Who is asking.
     pub auth: Auth,
+    /// Widgets, their runs and reports.
+    pub automations: Automations,
     /// Conversations and their answers.
     pub chat: Chat,
     /// Companies and their members.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use url::Url;
+use utoipa::ToSchema;
 
 use super::invalid::Invalid;
 
@@ -15,7 +16,7 @@ pub const PATTERNS_MAX: usize = 50;
 pub const PATTERN_BYTES_MAX: usize = 200;
 
 /// How the pages of a list are found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Pagination {
     /// Next links first, else page parameters.
@@ -30,7 +31,7 @@ pub enum Pagination {
 }
 
 /// A widget's crawl policy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CrawlPolicy {
     /// Most pages of a run, 1 to [`PAGES_MAX`]; the plan may allow fewer.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::invalid::Invalid;
 use crate::base::clock::Timestamp;
@@ -17,7 +18,7 @@ const CRON_LOOK_AHEAD: usize = 64;
 const CRON_LOOK_FROM_MILLIS: i64 = 1_767_225_600_000;
 
 /// A widget's schedule.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Schedule {
     /// Only when somebody asks.

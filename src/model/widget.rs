@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use url::Url;
+use utoipa::ToSchema;
 
 use super::crawl::CrawlPolicy;
 use super::ids::{CompanyId, DocumentId, UserId, WidgetId};
@@ -27,7 +28,7 @@ pub const STALE_AFTER_HOURS_DEFAULT: u32 = 48;
 pub const STALE_AFTER_HOURS_MAX: u32 = 87_600;
 
 /// Where a widget's material comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SourceClass {
     /// Sites on the public internet.
@@ -66,7 +67,7 @@ impl SourceClass {
 }
 
 /// Who may see a widget and what it found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Visibility {
     /// Whoever made it, and the company's owner and admins.

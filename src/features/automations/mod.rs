@@ -4,6 +4,7 @@
 //! [`ingest_waiting`](Automations::ingest_waiting) makes its report recallable in the background. Each step stands in the store before
 //! the next begins, so that a process that dies resumes or fails the run cleanly.
 
+mod built_in;
 mod collect;
 mod drive;
 mod error;
@@ -38,6 +39,7 @@ use crate::services::ledger::Ledger;
 use crate::services::plans::Plans;
 use crate::store::Store;
 
+pub use built_in::{BuiltInExtractor, StoredLibrary};
 pub use error::AutomationError;
 pub use recalling::RecallIngester;
 pub use runs::RunView;

@@ -3,7 +3,7 @@
 use super::{AutomationError, Automations, Viewer};
 use crate::base::clock::Timestamp;
 use crate::model::ids::{CompanyId, RunId, UserId, WidgetId};
-use crate::model::run::{Run, RunPage, Trigger};
+use crate::model::run::{IngestState, Run, RunPage, Trigger};
 use crate::model::widget::Widget;
 use crate::store::runs::{CancelOutcome, NewRun, QueueOutcome};
 
@@ -85,6 +85,18 @@ impl Automations {
         let run = self.store().run(viewer.company.clone(), id.clone()).await?.ok_or(AutomationError::NotFound)?;
         self.visible_widget(viewer, &run.widget_id).await?;
         Ok(run)
+    }
+
+    /// Whether a follower of a run who has seen `after` events has something to wait for: not when the run is over and no more are kept.
+    ///
+    /// # Errors
+    /// Not found, or the store's failure.
+    pub async fn has_events_after(&self, viewer: &Viewer, id: &RunId, after: u64) -> Result<bool, AutomationError> {
+        let run = self.visible_run(viewer, id).await?;
+        if run.state.is_active() || matches!(run.ingest, IngestState::Pending | IngestState::Running) {
+            return Ok(true);
+        }
+        Ok(!self.store().events_after(id.to_string(), after, 1).await?.is_empty())
     }
 
     /// Asks a run to stop.

@@ -10,5 +10,8 @@ pub mod health;
 pub mod license;
 pub mod me;
 pub mod recall;
+pub mod reports;
+pub mod runs;
 pub mod setup;
 pub mod usage;
+pub mod widgets;

@@ -1,0 +1,399 @@
+//! Widgets: scheduled questions with a source.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Deserializer, Serialize};
+use url::Url;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::base::clock::Timestamp;
+use crate::features::automations::{AutomationError, Headline, LatestRun, Viewer, WidgetView};
+use crate::http::caller::{CompanyMember, Ids};
+use crate::http::errors::ErrorEnvelope;
+use crate::http::extract::ValidJson;
+use crate::http::{ApiError, AppState};
+use crate::model::crawl::CrawlPolicy;
+use crate::model::freshness::Freshness;
+use crate::model::ids::{CompanyId, DocumentId, ReportId, RunId, WidgetId};
+use crate::model::role::Role;
+use crate::model::run::{IngestState, RunError, RunState};
+use crate::model::schedule::Schedule;
+use crate::model::widget::{STALE_AFTER_HOURS_DEFAULT, SourceClass, SourceConfig, Visibility, WidgetDraft};
+
+/// The routes of this noun.
+pub fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, change, delete))
+}
+
+impl From<AutomationError> for ApiError {
+    fn from(error: AutomationError) -> Self {
+        match error {
+            AutomationError::NotFound => Self::not_found(),
+            AutomationError::Invalid(invalid) => Self::invalid(invalid.field, invalid.message).remedy(invalid.remedy),
+            AutomationError::Refused(refusal) => refusal.into(),
+            AutomationError::RunInProgress(run) => Self::conflict("run_in_progress", format!("A run of this automation is in progress: {run}."))
+                .remedy("Wait for it, or cancel it first.")
+                .fact("run_id", run.as_str()),
+            AutomationError::RunOver(state) => Self::conflict("run_over", format!("The run is over: it is {}.", state.as_str())),
+            AutomationError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// Who asks.
+pub(super) fn viewer(member: CompanyMember) -> Viewer {
+    Viewer { company: member.company.id, user: member.caller.user.id, role: member.role }
+}
+
+/// The ids in a widget's path.
+#[derive(Debug, Deserialize)]
+pub(super) struct InWidget {
+    #[serde(rename = "company")]
+    _company: CompanyId,
+    pub(super) widget: WidgetId,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct SourceBody {
+    source_class: SourceClass,
+    /// Start pages of a web source.
+    #[serde(default)]
+    urls: Vec<String>,
+    /// Documents of an upload, or of company documents (none = all).
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    documents: Vec<DocumentId>,
+    #[serde(default)]
+    crawl: CrawlPolicy,
+    /// Widgets whose latest reports give context.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    recall_from_widgets: Vec<WidgetId>,
+    /// Oldest upstream material used, in hours.
+    #[serde(default)]
+    max_upstream_age_hours: Option<u32>,
+}
+
+impl SourceBody {
+    fn put_into(self, draft: &mut WidgetDraft) {
+        draft.source_class = self.source_class;
+        draft.urls = self.urls;
+        draft.documents = self.documents;
+        draft.crawl = self.crawl;
+        draft.recall_from_widgets = self.recall_from_widgets;
+        draft.max_upstream_age_hours = self.max_upstream_age_hours;
+    }
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewWidget {
+    title: String,
+    /// The question.
+    objective: String,
+    source_config: SourceBody,
+    #[serde(default)]
+    schedule: Schedule,
+    /// Hours after which its data counts as stale; 48 unless given.
+    stale_after_hours: Option<u32>,
+    /// The widget whose latest report gives context.
+    #[schema(value_type = Option<String>)]
+    upstream_widget_id: Option<WidgetId>,
+    #[serde(default)]
+    visibility: Visibility,
+    /// Follow links from found pages, to the crawl's depth.
+    #[serde(default)]
+    deep_collection: bool,
+    /// Turn the schedule off.
+    #[serde(default)]
+    paused: bool,
+}
+
+impl From<NewWidget> for WidgetDraft {
+    fn from(new: NewWidget) -> Self {
+        let source = new.source_config;
+        Self {
+            title: new.title,
+            objective: new.objective,
+            source_class: source.source_class,
+            urls: source.urls,
+            documents: source.documents,
+            crawl: source.crawl,
+            recall_from_widgets: source.recall_from_widgets,
+            max_upstream_age_hours: source.max_upstream_age_hours,
+            schedule: new.schedule,
+            stale_after_hours: new.stale_after_hours.unwrap_or(STALE_AFTER_HOURS_DEFAULT),
+            upstream_widget_id: new.upstream_widget_id,
+            visibility: new.visibility,
+            deep_collection: new.deep_collection,
+            paused: new.paused,
+        }
+    }
+}
+
+/// What is left out stays as it is; `source_config` is replaced as a whole.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct WidgetChange {
+    title: Option<String>,
+    objective: Option<String>,
+    source_config: Option<SourceBody>,
+    schedule: Option<Schedule>,
+    stale_after_hours: Option<u32>,
+    /// `null` takes it away.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    upstream_widget_id: Option<Option<WidgetId>>,
+    visibility: Option<Visibility>,
+    deep_collection: Option<bool>,
+    paused: Option<bool>,
+}
+
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+impl WidgetChange {
+    fn put_into(self, draft: &mut WidgetDraft) {
+        fn set<T>(place: &mut T, wanted: Option<T>) {
+            if let Some(wanted) = wanted {
+                *place = wanted;
+            }
+        }
+        set(&mut draft.title, self.title);
+        set(&mut draft.objective, self.objective);
+        set(&mut draft.schedule, self.schedule);
+        set(&mut draft.stale_after_hours, self.stale_after_hours);
+        set(&mut draft.upstream_widget_id, self.upstream_widget_id);
+        set(&mut draft.visibility, self.visibility);
+        set(&mut draft.deep_collection, self.deep_collection);
+        set(&mut draft.paused, self.paused);
+        if let Some(source) = self.source_config {
+            source.put_into(draft);
+        }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+struct SourceConfigView {
+    source_class: SourceClass,
+    #[schema(value_type = Vec<String>)]
+    urls: Vec<Url>,
+    #[schema(value_type = Vec<String>)]
+    documents: Vec<DocumentId>,
+    crawl: CrawlPolicy,
+    #[schema(value_type = Vec<String>)]
+    recall_from_widgets: Vec<WidgetId>,
+    max_upstream_age_hours: Option<u32>,
+}
+
+impl From<SourceConfig> for SourceConfigView {
+    fn from(source: SourceConfig) -> Self {
+        Self {
+            source_class: source.source_class,
+            urls: source.urls,
+            documents: source.documents,
+            crawl: source.crawl,
+            recall_from_widgets: source.recall_from_widgets,
+            max_upstream_age_hours: source.max_upstream_age_hours,
+        }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+struct HeadlineView {
+    name: String,
+    value: f64,
+    unit: Option<String>,
+    /// The difference from the report before.
+    change: Option<f64>,
+    as_of: Option<String>,
+}
+
+impl From<Headline> for HeadlineView {
+    fn from(headline: Headline) -> Self {
+        Self { name: headline.name, value: headline.value, unit: headline.unit, change: headline.change, as_of: headline.as_of }
+    }
+}
+
+/// The latest run, and what the latest report says, which may be of an earlier run.
+#[derive(Serialize, ToSchema)]
+struct LatestView {
+    #[schema(value_type = String)]
+    run_id: RunId,
+    state: RunState,
+    ingest: IngestState,
+    error: Option<RunError>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    finished_at: Option<Timestamp>,
+    #[schema(value_type = Option<String>)]
+    report_id: Option<ReportId>,
+    headline: Option<HeadlineView>,
+    findings: u32,
+    metrics: u32,
+    freshness: Option<Freshness>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    collected_at: Option<Timestamp>,
+}
+
+impl From<LatestRun> for LatestView {
+    fn from(latest: LatestRun) -> Self {
+        let report = latest.report.as_ref();
+        Self {
+            run_id: latest.run.id,
+            state: latest.run.state,
+            ingest: latest.run.ingest,
+            error: latest.run.error,
+            finished_at: latest.run.finished_at,
+            report_id: report.map(|head| head.id.clone()),
+            headline: latest.headline.map(Into::into),
+            findings: report.map_or(0, |head| head.findings),
+            metrics: report.map_or(0, |head| head.metrics),
+            freshness: latest.freshness,
+            collected_at: report.map(|head| head.collected_at),
+        }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+struct SparkPoint {
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    value: f64,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Widget {
+    #[schema(value_type = String)]
+    id: WidgetId,
+    title: String,
+    objective: String,
+    source_config: SourceConfigView,
+    schedule: Schedule,
+    stale_after_hours: u32,
+    #[schema(value_type = Option<String>)]
+    upstream_widget_id: Option<WidgetId>,
+    visibility: Visibility,
+    deep_collection: bool,
+    paused: bool,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    next_run_at: Option<Timestamp>,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+    latest: Option<LatestView>,
+    /// The headline over the last reports, oldest first.
+    sparkline: Vec<SparkPoint>,
+    /// What will keep it from running as it is: start pages that may not be reached.
+    warnings: Vec<RunError>,
+}
+
+impl From<WidgetView> for Widget {
+    fn from(view: WidgetView) -> Self {
+        let spec = view.widget.spec;
+        Self {
+            id: view.widget.id,
+            title: spec.title,
+            objective: spec.objective,
+            source_config: spec.source.into(),
+            schedule: spec.schedule,
+            stale_after_hours: spec.stale_after_hours,
+            upstream_widget_id: spec.upstream_widget_id,
+            visibility: spec.visibility,
+            deep_collection: spec.deep_collection,
+            paused: spec.paused,
+            next_run_at: view.widget.next_run_at,
+            created_at: view.widget.created_at,
+            updated_at: view.widget.updated_at,
+            latest: view.latest.map(Into::into),
+            sparkline: view.sparkline.into_iter().map(|point| SparkPoint { at: point.at, value: point.value }).collect(),
+            warnings: view.warnings,
+        }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+struct WidgetList {
+    widgets: Vec<Widget>,
+}
+
+/// The company's widgets, oldest first.
+#[utoipa::path(get, path = "/api/companies/{company}/widgets", tag = "automations", operation_id = "list_widgets",
+    params(("company" = String, Path)), responses((status = 200, body = WidgetList), (status = 404, body = ErrorEnvelope)))]
+async fn list(State(state): State<AppState>, member: CompanyMember) -> Result<Json<WidgetList>, ApiError> {
+    let widgets = state.automations.widgets(&viewer(member)).await?;
+    Ok(Json(WidgetList { widgets: widgets.into_iter().map(Into::into).collect() }))
+}
+
+/// Makes a widget.
+#[utoipa::path(post, path = "/api/companies/{company}/widgets", tag = "automations", operation_id = "create_widget",
+    params(("company" = String, Path)), request_body = NewWidget,
+    responses((status = 201, body = Widget), (status = 402, body = ErrorEnvelope), (status = 422, body = ErrorEnvelope)))]
+async fn create(
+    State(state): State<AppState>,
+    member: CompanyMember,
+    ValidJson(new): ValidJson<NewWidget>,
+) -> Result<(StatusCode, Json<Widget>), ApiError> {
+    let viewer = viewer(member.at_least(Role::Member)?);
+    let view = state.automations.create_widget(&viewer, new.into()).await?;
+    Ok((StatusCode::CREATED, Json(view.into())))
+}
+
+/// A widget.
+#[utoipa::path(get, path = "/api/companies/{company}/widgets/{widget}", tag = "automations", operation_id = "get_widget",
+    params(("company" = String, Path), ("widget" = String, Path)), responses((status = 200, body = Widget), (status = 404, body = ErrorEnvelope)))]
+async fn get(State(state): State<AppState>, member: CompanyMember, Ids(ids): Ids<InWidget>) -> Result<Json<Widget>, ApiError> {
+    Ok(Json(state.automations.widget(&viewer(member), &ids.widget).await?.into()))
+}
+
+/// Changes a widget: what is left out stays.
+#[utoipa::path(patch, path = "/api/companies/{company}/widgets/{widget}", tag = "automations", operation_id = "change_widget",
+    params(("company" = String, Path), ("widget" = String, Path)), request_body = WidgetChange,
+    responses((status = 200, body = Widget), (status = 402, body = ErrorEnvelope), (status = 404, body = ErrorEnvelope), (status = 422, body = ErrorEnvelope)))]
+async fn change(
+    State(state): State<AppState>,
+    member: CompanyMember,
+    Ids(ids): Ids<InWidget>,
+    ValidJson(change): ValidJson<WidgetChange>,
+) -> Result<Json<Widget>, ApiError> {
+    let viewer = viewer(member.at_least(Role::Member)?);
+    let view = state.automations.update_widget(&viewer, &ids.widget, |draft| change.put_into(draft)).await?;
+    Ok(Json(view.into()))
+}
+
+/// Deletes a widget, stops its run and takes what it collected out of recall.
+#[utoipa::path(delete, path = "/api/companies/{company}/widgets/{widget}", tag = "automations", operation_id = "delete_widget",
+    params(("company" = String, Path), ("widget" = String, Path)), responses((status = 204), (status = 404, body = ErrorEnvelope)))]
+async fn delete(State(state): State<AppState>, member: CompanyMember, Ids(ids): Ids<InWidget>) -> Result<StatusCode, ApiError> {
+    let viewer = viewer(member.at_least(Role::Member)?);
+    state.automations.delete_widget(&viewer, &ids.widget).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_short_body_is_enough_and_a_change_leaves_the_rest() {
+        let new: NewWidget = serde_json::from_value(json!({
+            "title": "T", "objective": "O", "source_config": {"source_class": "public_web", "urls": ["http://a.example/"], "crawl": {"max_pages": 5}}
+        }))
+        .unwrap();
+        let mut draft = WidgetDraft::from(new);
+        assert_eq!((draft.crawl.max_pages, draft.crawl.max_depth, draft.stale_after_hours), (5, 3, 48));
+        let before = draft.clone();
+        serde_json::from_value::<WidgetChange>(json!({})).unwrap().put_into(&mut draft);
+        assert_eq!(draft, before);
+        let change = json!({"paused": true, "upstream_widget_id": null, "schedule": {"kind": "every", "minutes": 30}});
+        serde_json::from_value::<WidgetChange>(change).unwrap().put_into(&mut draft);
+        assert_eq!((draft.paused, draft.schedule), (true, Schedule::Every { minutes: 30 }));
+        assert!(serde_json::from_value::<NewWidget>(json!({"titel": "T"})).is_err());
+    }
+}
