@@ -10,6 +10,7 @@ mod crash;
 mod floors;
 mod isolation;
 mod journey;
+mod licence;
 mod openapi;
 mod setup;
 mod site;
