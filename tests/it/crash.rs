@@ -53,8 +53,8 @@ async fn a_killed_process_loses_nothing_it_acknowledged() {
     // The last answer is completed by the restarted process, once.
     let (path, _) = questions.last().unwrap();
     let messages = user.get(path).await;
-    let run = messages["messages"][0]["run_id"].as_str().map(str::to_owned);
-    if let Some(run) = run {
+    let last_run = messages["messages"][0]["run_id"].as_str().map(str::to_owned);
+    if let Some(run) = last_run {
         let events = user.events(&format!("{company}/chat-runs/{run}/events"), 0).await;
         assert!(matches!(events.last().unwrap().kind.as_str(), "done" | "failed"), "{events:?}");
     }
