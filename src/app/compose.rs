@@ -149,6 +149,7 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
         automations,
         chat,
         companies,
+        config: Arc::new(config),
         documents,
         egress,
         facts: Arc::new(facts),

@@ -39,6 +39,7 @@ pub fn api() -> (Router<AppState>, Document) {
         .merge(routes::reports::routes())
         .merge(routes::runs::routes())
         .merge(routes::setup::routes())
+        .merge(routes::status::routes())
         .merge(routes::usage::routes())
         .merge(routes::widgets::routes())
         .split_for_parts()

@@ -63,14 +63,15 @@ pub async fn envelope(seams: Seams, tls: bool, request: Request, next: Next) -> 
     response
 }
 
-/// A browser says where a request comes from. A write that carries a cookie must come from our own pages.
+/// A browser says where a request comes from. Its writes must come from our own pages, with a cookie or without: a form on
+/// another site could else sign a visitor in as somebody else.
 fn refuse_cross_site(method: &Method, headers: &HeaderMap) -> Option<ApiError> {
-    let safe = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
-    if safe || !headers.contains_key(header::COOKIE) || headers.contains_key(header::AUTHORIZATION) {
+    if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
         return None;
     }
     let own = match headers.get("sec-fetch-site") {
         Some(site) => site == "same-origin" || site == "none",
+        None if !headers.contains_key(header::COOKIE) || headers.contains_key(header::AUTHORIZATION) => true,
         // Old browsers send Origin alone; its host must be the one they asked.
         None => match (headers.get(header::ORIGIN).and_then(|v| v.to_str().ok()), headers.get(header::HOST).and_then(|v| v.to_str().ok())) {
             (Some(origin), Some(host)) => origin.split_once("://").is_some_and(|(_, from)| from.eq_ignore_ascii_case(host)),
@@ -78,7 +79,7 @@ fn refuse_cross_site(method: &Method, headers: &HeaderMap) -> Option<ApiError> {
         },
     };
     (!own).then(|| {
-        ApiError::new(StatusCode::FORBIDDEN, "cross_site", "This request came from another site and carried a session cookie; it was refused.")
+        ApiError::new(StatusCode::FORBIDDEN, "cross_site", "This request came from the pages of another site; it was refused.")
             .remedy("Use the pages of this server, or a bearer token from a program.")
     })
 }
@@ -102,6 +103,8 @@ mod tests {
         assert!(refused(&[("cookie", "a=b"), ("origin", "null"), ("host", "onsite.example")]));
         assert!(!refused(&[("cookie", "a=b"), ("origin", "https://onsite.example"), ("host", "onsite.example")]));
         assert!(!refused(&[("authorization", "Bearer x")]));
+        assert!(!refused(&[]), "a program has neither");
+        assert!(refused(&[("sec-fetch-site", "cross-site")]), "signing somebody in from another site");
         assert!(refuse_cross_site(&Method::GET, &headers(&[("cookie", "a=b"), ("sec-fetch-site", "cross-site")])).is_none());
     }
 }

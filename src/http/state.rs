@@ -7,6 +7,7 @@ use super::metrics::Metrics;
 use crate::base::seams::Seams;
 use crate::base::signal::Signals;
 use crate::base::tasks::Tasks;
+use crate::config::Config;
 use crate::features::automations::Automations;
 use crate::features::chat::Chat;
 use crate::features::documents::Documents;
@@ -35,6 +36,8 @@ pub struct AppState {
     pub documents: Documents,
     /// The way out, its rules and its log.
     pub egress: Egress,
+    /// Every setting, with its origin.
+    pub config: Arc<Config>,
     /// Facts that do not change while the process runs.
     pub facts: Arc<Facts>,
     /// The token ledger.

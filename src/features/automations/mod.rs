@@ -37,7 +37,8 @@ use crate::model::ids::{CompanyId, RunId, UserId};
 use crate::model::role::Role;
 use crate::services::ledger::Ledger;
 use crate::services::plans::Plans;
-use crate::store::Store;
+use crate::store::runs::RunCounts;
+use crate::store::{Store, StoreError};
 
 pub use built_in::{BuiltInExtractor, StoredLibrary};
 pub use error::AutomationError;
@@ -118,6 +119,14 @@ pub struct Viewer {
 }
 
 impl Automations {
+    /// How much is going on, in the whole appliance.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn counts(&self) -> Result<RunCounts, StoreError> {
+        self.store().run_counts().await
+    }
+
     /// Automations over their parts. Nothing runs until [`drive`](Self::drive) and [`ingest_waiting`](Self::ingest_waiting) are called.
     #[must_use]
     pub fn new(parts: AutomationsParts) -> Self {

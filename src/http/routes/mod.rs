@@ -13,5 +13,6 @@ pub mod recall;
 pub mod reports;
 pub mod runs;
 pub mod setup;
+pub mod status;
 pub mod usage;
 pub mod widgets;
