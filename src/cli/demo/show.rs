@@ -48,7 +48,7 @@ impl Show {
         }
         self.line("  Metrics");
         for metric in list(report, "metrics").iter().take(8) {
-            self.line(format_args!("    {:<52} {} {}", text(metric, "name"), metric["value"], text(metric, "unit")));
+            self.line(format_args!("    {:<52} {} {}", text(metric, "name"), number(&metric["value"]), text(metric, "unit")));
         }
         self.line("  Findings");
         for finding in list(report, "findings").iter().take(6) {
@@ -79,6 +79,11 @@ impl Show {
         let verdict = if ledger.verified { "every balance and the hash chain hold" } else { "it does NOT verify" };
         self.line(format_args!("  {} rows, balance {}: {verdict}", ledger.rows, ledger.balance));
     }
+}
+
+/// A number without the decimal point that JSON gives to whole ones.
+fn number(value: &Value) -> String {
+    value.as_f64().map_or_else(|| value.to_string(), |number| number.to_string())
 }
 
 /// A text member of a JSON object; empty when it is not there.
