@@ -68,7 +68,7 @@ async fn binary_content_an_empty_page_and_a_broken_site_are_told() {
         &collect(Router::new().route("/", get(|| async { axum::response::Html("<html><body></body></html>") })), 5).await.1,
         "nothing_collected",
     );
-    failed_with(&collect(Router::new().route("/", get(|| async { Status::NOT_FOUND })), 5).await.1, "nothing_collected");
+    failed_with(&collect(Router::new().route("/", get(|| async { Status::NOT_FOUND })), 5).await.1, "http_status");
 }
 
 #[tokio::test(flavor = "multi_thread")]

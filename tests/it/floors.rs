@@ -120,7 +120,7 @@ fn sql_stays_in_the_store() {
     let statement = |line: &str| ["\"SELECT ", "\"INSERT INTO ", "\"UPDATE ", "\"DELETE FROM "].iter().any(|start| line.contains(start));
     let wrong: Vec<String> = files
         .iter()
-        .filter(|path| !path.strip_prefix(&root).unwrap().starts_with("store"))
+        .filter(|path| !path.strip_prefix(&root).unwrap().starts_with("store") && !path.to_string_lossy().ends_with("tests.rs"))
         .filter(|path| code(&fs::read_to_string(path).unwrap()).lines().any(statement))
         .map(|path| path.display().to_string())
         .collect();

@@ -39,7 +39,7 @@ fn filled(path: &str, company: &str) -> String {
         .map(|part| match part.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
             None => part.to_owned(),
             Some("company") => company.to_owned(),
-            Some("chunk") => "4294967297".to_owned(),
+            Some("chunk") => "chk_0000000100000001".to_owned(),
             Some("content_hash") => "0".repeat(64),
             Some(name) => {
                 let prefix =
@@ -94,7 +94,7 @@ async fn an_id_of_one_company_does_not_open_in_another() {
         format!("/reports/{}", run["report_id"].as_str().unwrap()),
         format!("/chat-runs/{chat_run}"),
         format!("/chat-runs/{chat_run}/events"),
-        format!("/chunks/{}", citation["chunk_id"]),
+        format!("/chunks/{}", citation["chunk_id"].as_str().unwrap()),
         format!("/pages/{}", citation["content_hash"].as_str().unwrap()),
     ];
     for path in paths {

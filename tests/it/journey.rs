@@ -41,7 +41,7 @@ async fn from_a_website_to_a_cited_answer() {
     assert!(!citations.is_empty(), "{message}");
     for citation in citations {
         assert_eq!(citation["freshness"], "FRESH");
-        let chunk = app.user.get(&format!("{company}/chunks/{}", citation["chunk_id"])).await;
+        let chunk = app.user.get(&format!("{company}/chunks/{}", citation["chunk_id"].as_str().unwrap())).await;
         assert!(chunk["content"].as_str().unwrap().contains(citation["quote"].as_str().unwrap()), "{citation} {chunk}");
     }
 

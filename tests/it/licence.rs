@@ -50,7 +50,10 @@ async fn a_code_is_pasted_sent_as_text_or_uploaded_and_counts_at_once() {
     assert_eq!((&before["reason"], &before["plan"], &before["development_build"]), (&json!("not_activated"), &json!("free"), &json!(true)));
 
     let team = app.user.post("/api/license", json!({ "code": code(&seams, "team", 1).to_line() })).await;
-    assert_eq!((&team["reason"], &team["plan"], &team["seats"]["allowed"], &team["days_left"]), (&json!("ok"), &json!("team"), &json!(7), &json!(365)));
+    assert_eq!(
+        (&team["reason"], &team["plan"], &team["seats"]["allowed"], &team["days_left"]),
+        (&json!("ok"), &json!("team"), &json!(7), &json!(365))
+    );
 
     let (status, business) = app.user.upload("/api/license", "acme.onsite", code(&seams, "business", 2).to_armour().into_bytes()).await;
     assert_eq!((status.as_u16(), &business["plan"]), (200, &json!("business")));

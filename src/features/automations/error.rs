@@ -3,7 +3,7 @@
 use crate::model::ids::RunId;
 use crate::model::invalid::Invalid;
 use crate::model::plans::Refusal;
-use crate::model::run::RunState;
+use crate::model::run::{RunError, RunState};
 use crate::services::plans::PlanError;
 use crate::store::StoreError;
 
@@ -19,6 +19,9 @@ pub enum AutomationError {
     /// The plan does not allow it.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// A start page may not be reached.
+    #[error("{}", .0.message)]
+    Destination(RunError),
     /// The widget has an active run.
     #[error("a run of this automation is in progress: {0}")]
     RunInProgress(RunId),

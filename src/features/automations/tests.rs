@@ -350,13 +350,14 @@ async fn documents_are_a_source_like_any_other() {
 }
 
 #[tokio::test]
-async fn a_deleted_widget_stops_and_is_forgotten_and_its_refused_host_was_a_warning() {
+async fn a_refused_host_is_told_at_once_and_a_deleted_widget_stops_and_is_forgotten() {
     let bench = bench().await;
     let viewer = bench.viewer().await;
     bench.world.set_pages(vec![("http://a.example/1", Page::Hangs)]);
     let urls = vec!["http://refused.example/".into(), "http://a.example/".into()];
-    let view = bench.automations.create_widget(&viewer, WidgetDraft { urls, ..draft() }).await.unwrap();
-    assert_eq!(view.warnings.len(), 1);
+    let refused = bench.automations.create_widget(&viewer, WidgetDraft { urls, ..draft() }).await;
+    assert!(matches!(refused, Err(AutomationError::Destination(error)) if error.code == "egress_not_allowed"));
+    let view = bench.automations.create_widget(&viewer, WidgetDraft { urls: vec!["http://a.example/".into()], ..draft() }).await.unwrap();
     let id = view.widget.id;
     let run = bench.automations.start_run(&viewer, &id).await.unwrap();
     bench.automations.drive().await.unwrap();

@@ -18,6 +18,7 @@ impl Automations {
     pub async fn create_widget(&self, viewer: &Viewer, draft: WidgetDraft) -> Result<WidgetView, AutomationError> {
         let spec = draft.validated()?;
         let id = WidgetId::new(&self.parts().seams);
+        self.check_destinations(&spec, None)?;
         self.check_references(viewer, &id, &spec).await?;
         self.check_plan(viewer, &spec, None).await?;
         let used = self.store().count_widgets(viewer.company.clone()).await?;
@@ -56,6 +57,7 @@ impl Automations {
         let mut draft = WidgetDraft::from(widget.spec);
         change(&mut draft);
         widget.spec = draft.validated()?;
+        self.check_destinations(&widget.spec, Some(&before))?;
         self.check_references(viewer, id, &widget.spec).await?;
         self.check_plan(viewer, &widget.spec, Some(&before)).await?;
         widget.updated_at = self.now();
@@ -66,6 +68,16 @@ impl Automations {
             return Err(AutomationError::NotFound);
         }
         self.widget(viewer, id).await
+    }
+
+    /// Start pages that are new must be ones that may be reached: whoever names them is there to see to it. One that an admin
+    /// takes off the list later becomes a warning instead.
+    fn check_destinations(&self, spec: &WidgetSpec, before: Option<&WidgetSpec>) -> Result<(), AutomationError> {
+        let new = spec.source.urls.iter().filter(|url| before.is_none_or(|before| !before.source.urls.contains(url)));
+        for url in new {
+            self.parts().collector.check(url).map_err(AutomationError::Destination)?;
+        }
+        Ok(())
     }
 
     /// Deletes a widget, stops its run and takes its chunks out of recall.

@@ -34,6 +34,9 @@ impl From<AutomationError> for ApiError {
             AutomationError::NotFound => Self::not_found(),
             AutomationError::Invalid(invalid) => Self::invalid(invalid.field, invalid.message).remedy(invalid.remedy),
             AutomationError::Refused(refusal) => refusal.into(),
+            AutomationError::Destination(error) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.code, error.message).field("source_config.urls").remedy(error.remedy)
+            }
             AutomationError::RunInProgress(run) => Self::conflict("run_in_progress", format!("A run of this automation is in progress: {run}."))
                 .remedy("Wait for it, or cancel it first.")
                 .fact("run_id", run.as_str()),
