@@ -18,7 +18,8 @@ use crate::store::StoreError;
 #[derive(Debug)]
 pub struct ApiError {
     status: StatusCode,
-    body: ErrorBody,
+    // Boxed: an error travels through many results, and should not make each of them large.
+    body: Box<ErrorBody>,
     retry_after: Option<Duration>,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
@@ -56,7 +57,7 @@ impl ApiError {
     /// An error of the given status, stable code and message.
     pub fn new(status: StatusCode, code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         let body = ErrorBody { code: code.into(), message: message.into(), field: None, remedy: None, request_id: String::new(), facts: Map::new() };
-        Self { status, body, retry_after: None, source: None }
+        Self { status, body: Box::new(body), retry_after: None, source: None }
     }
 
     /// 422: a field that does not hold what it should.
@@ -157,7 +158,7 @@ impl IntoResponse for ApiError {
             tracing::error!(request_id = self.body.request_id, code = %self.body.code, error = text, "request failed");
         }
         let retry_after = self.retry_after;
-        let mut response = (self.status, axum::Json(ErrorEnvelope { error: self.body })).into_response();
+        let mut response = (self.status, axum::Json(ErrorEnvelope { error: *self.body })).into_response();
         if let Some(wait) = retry_after
             && let Ok(value) = HeaderValue::from_str(&wait.as_secs().max(1).to_string())
         {

@@ -23,7 +23,6 @@ use super::{assets, security};
 struct Api;
 
 /// The routes and the OpenAPI document that describes them.
-#[must_use]
 pub fn api() -> (Router<AppState>, Document) {
     OpenApiRouter::with_openapi(Api::openapi())
         .merge(routes::auth::routes())
