@@ -17,10 +17,10 @@ export class Appliance {
   ) {}
 
   /** Starts `onsite serve` over TLS, as an operator would, and waits for its first line. */
-  static async start(): Promise<Appliance> {
+  static async start(environment: Record<string, string> = {}): Promise<Appliance> {
     const folder = mkdtempSync(join(tmpdir(), "onsite-browser-"));
     const child = spawn(binary, ["serve", "--listen", "127.0.0.1:0", "--data-dir", folder], {
-      env: { AUTOMATION_VECTORSTORE_ENABLED: "1" },
+      env: { AUTOMATION_VECTORSTORE_ENABLED: "1", ...environment },
       stdio: ["ignore", "pipe", "inherit"],
     });
     const first = await new Promise<string>((resolve, reject) => {
@@ -56,8 +56,17 @@ export function watch(page: Page, origin: string): { check: () => void } {
   return { check: () => expect(faults).toEqual([]) };
 }
 
-/** A small website on loopback: three pages about rivers. */
-export async function rivers(): Promise<{ url: string; stop: () => void }> {
+export interface Site {
+  url: string;
+  /** Lets the page that was held back be answered. */
+  release: () => void;
+  stop: () => void;
+}
+
+/** A small website on loopback: three pages about rivers. The page at `held` is answered only after `release`. */
+export async function rivers(held?: string): Promise<Site> {
+  let release = (): void => undefined;
+  const released = new Promise<void>((resolve) => (release = resolve));
   const page = (title: string, body: string) =>
     `<!doctype html><html lang="en"><head><title>${title}</title></head><body><main><h1>${title}</h1>${body}</main></body></html>`;
   const pages: Record<string, string> = {
@@ -68,12 +77,13 @@ export async function rivers(): Promise<{ url: string; stop: () => void }> {
       "<table><caption>Longest rivers</caption><tr><th>River</th><th>Length (km)</th></tr><tr><td>Volga</td><td>3,530</td></tr><tr><td>Danube</td><td>2,850</td></tr></table>",
     ),
   };
-  const server: Server = createServer((request, response) => {
+  const server: Server = createServer(async (request, response) => {
+    if (held !== undefined && request.url === held) await released;
     const body = pages[request.url ?? "/"];
     response.writeHead(body ? 200 : 404, { "content-type": "text/html; charset=utf-8" }).end(body ?? "");
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("no port");
-  return { url: `http://127.0.0.1:${address.port}/`, stop: () => server.close() };
+  return { url: `http://127.0.0.1:${address.port}/`, release, stop: () => server.close() };
 }

@@ -5,10 +5,13 @@ import { match } from './lib/match';
 
 type Load = () => Promise<{ default: Component<never> }>;
 
+// One and the same for both of its addresses, so that a conversation that gets its address stays on screen while it is answered.
+const chat: Load = () => import('./features/chat/Chat.svelte');
+
 const PAGES: [pattern: string, load: Load][] = [
   ['/c/:company', () => import('./features/home/Home.svelte')],
-  ['/c/:company/chat', () => import('./features/chat/Chat.svelte')],
-  ['/c/:company/chat/:conversation', () => import('./features/chat/Chat.svelte')],
+  ['/c/:company/chat', chat],
+  ['/c/:company/chat/:conversation', chat],
   ['/c/:company/automations', () => import('./features/automations/Automations.svelte')],
   ['/c/:company/automations/new', () => import('./features/automations/NewWidget.svelte')],
   ['/c/:company/automations/:widget', () => import('./features/automations/WidgetPage.svelte')],

@@ -227,6 +227,18 @@ mod tests {
         assert_eq!(cites(&answer("To how many tons did output rise in 2025?", &passages)).len(), 1);
     }
 
+    #[test]
+    fn what_a_sentence_refers_back_to_is_not_quoted_again_from_an_overlapping_passage() {
+        let sentence = "The Danube is 2,850 km long and flows into the Black Sea.";
+        let passages = [
+            passage(1, "The Danube", sentence, 0.8),
+            passage(2, "The Danube", &format!("The Danube\n{sentence} It passes through ten countries and is 2,415 km navigable."), 0.78),
+        ];
+        let whole = text(&answer("How many km long is the Danube, and how many are navigable?", &passages));
+        assert!(whole.contains("2,415 km navigable.” [2]"), "{whole}");
+        assert_eq!(whole.matches(sentence).count(), 1, "{whole}");
+    }
+
     proptest! {
         #[test]
         fn every_quote_is_an_exact_part_of_its_passage(

@@ -173,7 +173,9 @@ fn pick<'a>(mut candidates: Vec<Candidate<'a>>, fits: impl Fn(&Candidate<'a>) ->
         let passage = candidate.chosen.passage;
         let rank = picked.iter().position(|other| other.chosen.passage == passage).unwrap_or(0);
         places.push((rank, passage, candidate.order));
-        if candidate.refers_back {
+        // Passages overlap: what it refers back to may be quoted from another one already.
+        let before = as_written.get(&(passage, candidate.order.wrapping_sub(1))).filter(|_| candidate.refers_back);
+        if before.is_some_and(|before| !picked.iter().any(|other| other.chosen.passage != passage && other.chosen.text == before.text)) {
             places.push((rank, passage, candidate.order - 1));
         }
     }

@@ -35,6 +35,8 @@ export interface Session {
 
 export interface SetupState {
   setup: 'open';
+  /** What the bootstrap token is good for; `none` when there is none. */
+  token: 'live' | 'expired' | 'burnt' | 'none';
   development_build: boolean;
   install_id: string;
   certificate_fingerprint: string | null;
@@ -44,7 +46,7 @@ export interface SetupState {
 export interface Status {
   version: string;
   development_build: boolean;
-  licence: { reason: string; plan: string | null; expires_at: Instant | null };
+  licence: { reason: string; plan: string; expires_at: Instant | null };
   egress: { rules: number };
   work: { running_runs: number; running_chats: number; ingesting: number };
 }
@@ -59,8 +61,10 @@ export interface PlanFeature {
 export interface LicenceView {
   reason: string;
   reason_text: string;
-  plan: string | null;
-  plan_title: string | null;
+  /** What to do about it; empty when nothing needs doing. */
+  remedy: string;
+  plan: string;
+  plan_title: string;
   customer: string | null;
   company: string | null;
   seats: { allowed: number | null; used: number };
@@ -69,7 +73,9 @@ export interface LicenceView {
   expires_at: Instant | null;
   grace_until: Instant | null;
   days_left: number | null;
-  install_id: string;
+  notice_days: number | null;
+  clock_suspect: Instant | null;
+  install_id: string | null;
   development_build: boolean;
   features: PlanFeature[];
   key_id: string | null;
@@ -93,6 +99,8 @@ export interface SourceConfig {
   urls: string[];
   documents: string[];
   crawl: CrawlPolicy;
+  recall_from_widgets?: string[];
+  max_upstream_age_hours?: number | null;
 }
 
 export type Schedule =
@@ -127,6 +135,8 @@ export type IngestState = 'none' | 'pending' | 'running' | 'done' | 'failed' | '
 export interface WidgetLatest {
   run_id: string;
   state: RunState;
+  ingest: IngestState;
+  error: Problem | null;
   finished_at: Instant | null;
   report_id: string | null;
   headline: Headline | null;
@@ -148,6 +158,9 @@ export interface Widget extends WidgetDraft {
   updated_at: Instant;
   latest: WidgetLatest | null;
   sparkline: Point[];
+  upstream_widget_id: string | null;
+  /** What would stop a run now, such as an address that is not allowed. */
+  warnings: Problem[];
 }
 
 export type PageFate = 'new' | 'changed' | 'unchanged' | 'skipped' | 'failed';
@@ -175,6 +188,7 @@ export interface Run {
   ingest: IngestState;
   trigger: string;
   attempt: number;
+  cancel_asked: boolean;
   pages_collected: number;
   pages_planned: number;
   chunks: number;
@@ -221,7 +235,7 @@ export interface Metric {
 
 export interface ReportRow {
   cells: string[];
-  evidence: string[] | string | null;
+  evidence: string[];
 }
 
 export interface ReportTable {
@@ -234,8 +248,10 @@ export interface ReportTable {
 
 export interface MetricChange {
   name: string;
-  previous: number;
-  current: number;
+  unit: string | null;
+  /** Null when the figure was not there before, or is gone. */
+  previous: number | null;
+  current: number | null;
   change: number | null;
 }
 
@@ -250,6 +266,8 @@ export interface Report {
   widget_id: string;
   run_id: string;
   title: string;
+  pages: number;
+  collected_at: Instant;
   created_at: Instant;
   summary: string;
   findings: Finding[];
@@ -263,6 +281,8 @@ export interface Report {
 export interface ReportHead {
   id: string;
   run_id: string;
+  title: string;
+  collected_at: Instant;
   created_at: Instant;
   findings: number;
   metrics: number;
@@ -272,20 +292,22 @@ export interface ReportHead {
 export interface Series {
   name: string;
   unit: string | null;
-  points: (Point & { report_id: string })[];
+  points: (Point & { as_of: string | null; report_id: string })[];
 }
 
 export interface ChunkView {
   id: string;
   chunk_type: string;
   content: string;
-  title: string | null;
+  /** The part of it that stands word for word in its source. */
+  quotable: string;
+  title: string;
   source_urls: string[];
   document_id: string | null;
   page_number: number | null;
   content_hash: string;
   collected_at: Instant;
-  freshness: Freshness | null;
+  freshness: Freshness;
   widget_id: string | null;
   report_id: string | null;
   run_id: string | null;
@@ -293,7 +315,8 @@ export interface ChunkView {
 
 export interface PageView {
   url: string | null;
-  title: string | null;
+  document_id: string | null;
+  title: string;
   text: string;
   collected_at: Instant;
   content_hash: string;
@@ -308,11 +331,13 @@ export interface DocumentView {
   size_bytes: number;
   version: number;
   content_hash: string;
+  text_hash: string | null;
   pages: number | null;
+  chunks: number;
   state: DocumentState;
-  error: string | Problem | null;
+  error: Problem | null;
   uploaded_at: Instant;
-  uploaded_by: string | null;
+  uploaded_by: string;
 }
 
 export interface Citation {
@@ -351,6 +376,8 @@ export interface Message {
 
 export interface Usage {
   balance: number;
+  /** Set aside for work under way. */
+  reserved: number;
   totals_by_type: { tx_type: string; tokens: number }[];
   by_day: { day: string; spent: number; earned: number }[];
   by_model: { model: string; tokens: number }[];
@@ -358,7 +385,7 @@ export interface Usage {
 }
 
 export interface Transaction {
-  id: string | number;
+  id: string;
   created_at: Instant;
   tx_type: string;
   amount: number;
@@ -373,11 +400,12 @@ export interface EgressRule {
   port: number | null;
   allow_private: boolean;
   reason: string;
-  created_by: string | null;
+  created_by: string;
   created_at: Instant;
 }
 
 export interface EgressAttempt {
+  id: number;
   at: Instant;
   purpose: string;
   method: string;
@@ -389,16 +417,18 @@ export interface EgressAttempt {
   /** The outcome in words, when it went wrong. */
   reason: string | null;
   status: number | null;
+  bytes_sent: number;
   bytes_received: number;
   duration_millis: number;
 }
 
 export interface Setting {
   name: string;
-  value: string | null;
+  value: string;
   origin: string;
   meaning: string;
-  state: string;
+  expected: string;
+  state: 'used' | 'not_used_yet';
 }
 
 export interface Readiness {

@@ -1,4 +1,7 @@
-import type { ApiError } from '../api/errors';
+import { ApiError } from '../api/errors';
+import type { Widget } from '../api/types';
+
+const REFUSED = 'egress_not_allowed';
 
 /** The host (with no port) that a refusal is about: named by the server, else found in its words, else the only one asked for. */
 export function blockedHost(refusal: ApiError, urls: string[]): string | null {
@@ -23,6 +26,19 @@ export function isPrivateHost(host: string): boolean {
   return !host.includes('.') || /\.(local|internal|lan|intranet|corp|home|test|localhost)$/i.test(host);
 }
 
+/** What a saved automation warns of, when a destination of its own is not allowed, in the form of the refusal that a run would meet. */
+export function egressWarning(widget: Widget): ApiError | null {
+  const warning = widget.warnings.find((each) => each.code === REFUSED);
+  if (!warning) return null;
+  return new ApiError(422, REFUSED, warning.message, { field: 'source_config.urls', remedy: warning.remedy ?? undefined });
+}
+
+/** Throws that warning: a run would only fail. */
+export function mustBeReachable(widget: Widget): void {
+  const refusal = egressWarning(widget);
+  if (refusal) throw refusal;
+}
+
 export function isEgressRefusal(error: ApiError | null): boolean {
-  return error?.code === 'egress_not_allowed';
+  return error?.code === REFUSED;
 }

@@ -79,8 +79,9 @@ export function relative(at: string | number, now: number): string {
   return seconds > 0 ? `in ${text}` : `${text} ago`;
 }
 
-/** A duration in seconds as "0.8 s", "14 s" or "2 min 5 s". */
+/** A duration in seconds as "under 0.1 s", "0.8 s", "14 s" or "2 min 5 s". */
 export function duration(seconds: number): string {
+  if (seconds < 0.05) return 'under 0.1 s';
   if (seconds < 10) return `${seconds.toFixed(1)} s`;
   if (seconds < 60) return `${Math.round(seconds)} s`;
   const minutes = Math.floor(seconds / 60);

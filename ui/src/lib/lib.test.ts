@@ -139,8 +139,12 @@ describe('news', () => {
       created_at: collected,
       updated_at: collected,
       sparkline: [],
+      upstream_widget_id: null,
+      warnings: [],
       latest: {
         run_id: 'r',
+        ingest: 'done',
+        error: null,
         state,
         finished_at: collected,
         report_id: 'p',

@@ -1,0 +1,120 @@
+// What several journeys do: checks of a page, and an appliance with a report and an answer in it.
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import AxeBuilder from "@axe-core/playwright";
+import { expect, request, type APIRequestContext, type Browser, type BrowserContext, type Page } from "@playwright/test";
+import type { Appliance } from "./appliance.ts";
+
+export const ADA = { email: "ada@rivers.example", name: "Ada Byron", password: "correct horse battery staple" };
+export const QUESTION = "How long is the Danube?";
+
+/** No violation of any accessibility rule (or of the one named), on the page as it is now. */
+export async function accessible(page: Page, only?: string): Promise<void> {
+  // what fades in is looked at when it is there
+  await page.evaluate(() => Promise.allSettled(document.getAnimations().map((animation) => animation.finished)));
+  // legacy mode is the one without frames, of which there are none
+  const axe = new AxeBuilder({ page }).setLegacyMode();
+  const { violations } = await (only ? axe.withRules(only) : axe).analyze();
+  expect(violations.map((each) => `${each.id}: ${each.nodes.map((node) => `${node.html} ${node.failureSummary}`).join(" | ")}`)).toEqual([]);
+}
+
+/** Nothing is wider than the window. */
+export async function fits(page: Page): Promise<void> {
+  const tooWide = await page.evaluate(() =>
+    [document.documentElement, ...document.querySelectorAll("main")]
+      .filter((element) => element.scrollWidth > element.clientWidth)
+      .map((element) => `${element.tagName} ${element.scrollWidth} > ${element.clientWidth} at ${location.pathname}`),
+  );
+  expect(tooWide).toEqual([]);
+}
+
+/** Keeps a picture of the page where `ONSITE_SHOTS` names a folder, for people to look at. */
+export async function picture(page: Page, name: string): Promise<void> {
+  const folder = process.env.ONSITE_SHOTS;
+  if (folder) await page.screenshot({ path: join(folder, `${name.replace(/\W+/g, "-")}.png`) });
+}
+
+/** What `accessible` and `fits` ask, in light and dark, wide and on a telephone. */
+export async function sound(page: Page, name: string): Promise<void> {
+  await accessible(page);
+  await fits(page);
+  await picture(page, `light ${name}`);
+  await page.emulateMedia({ colorScheme: "dark" });
+  await accessible(page, "color-contrast");
+  await picture(page, `dark ${name}`);
+  await page.emulateMedia({ colorScheme: "light" });
+  const wide = page.viewportSize();
+  await page.setViewportSize({ width: 390, height: 844 });
+  await fits(page);
+  await picture(page, `390 ${name}`);
+  if (wide) await page.setViewportSize(wide);
+}
+
+/** A page is there once it has its heading and nothing in it is still loading. */
+export async function settled(page: Page): Promise<void> {
+  await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
+  await expect(page.locator("[aria-busy=true]")).toHaveCount(0);
+}
+
+/** A development licence: the code, and the public key that the appliance must be started with. */
+export function developmentLicence(): { code: string; publicKey: string } {
+  const onsite = process.env.ONSITE_BINARY ?? "";
+  const folder = mkdtempSync(join(tmpdir(), "onsite-licence-"));
+  const run = (...words: string[]): string => execFileSync(onsite, ["license", ...words], { encoding: "utf8" });
+  run("keygen", "--out", folder);
+  const code = run("issue", "--key", join(folder, "license-private-key.pem"), "--customer", "rivers", "--company", "Rivers Ltd", "--plan", "business", "--development");
+  const publicKey = readFileSync(join(folder, "license-public-key.pem"), "utf8");
+  rmSync(folder, { recursive: true, force: true });
+  return { code: code.trim(), publicKey };
+}
+
+async function post(api: APIRequestContext, path: string, data: object = {}): Promise<{ id: string; run: { id: string } }> {
+  const response = await api.post(path, { data });
+  expect(response.ok(), `${path}: ${await response.text()}`).toBe(true);
+  return await response.json();
+}
+
+async function get(api: APIRequestContext, path: string): Promise<Record<string, unknown>> {
+  return (await (await api.get(path)).json()) as Record<string, unknown>;
+}
+
+export interface Prepared {
+  company: string;
+  widget: string;
+  run: string;
+  report: string;
+  conversation: string;
+  /** Signed in as Ada. */
+  state: Awaited<ReturnType<APIRequestContext["storageState"]>>;
+}
+
+/** Sets an appliance up over its API: an admin, a company, an automation over `site` with its report, a document, and an answer. */
+export async function prepare(appliance: Appliance, site: string): Promise<Prepared> {
+  const api = await request.newContext({ baseURL: appliance.url, ignoreHTTPSErrors: true, extraHTTPHeaders: { "sec-fetch-site": "same-origin" } });
+  await post(api, "/api/setup/redeem", { token: appliance.token, ...ADA });
+  const company = (await post(api, "/api/companies", { name: "Rivers Ltd" })).id;
+  const home = `/api/companies/${company}`;
+  await post(api, "/api/system-admin/egress/rules", { destination: new URL(site).hostname, reason: "The site of the journeys" });
+  const widget = await post(api, `${home}/widgets`, {
+    title: "Rivers of Europe",
+    objective: "How long are the rivers?",
+    source_config: { source_class: "internal_web", urls: [site] },
+  });
+  const run = await post(api, `${home}/widgets/${widget.id}/runs`);
+  await expect.poll(async () => (await get(api, `${home}/runs/${run.id}`)).ingest, { timeout: 20_000 }).toBe("done");
+  const report = String((await get(api, `${home}/runs/${run.id}`)).report_id);
+  await api.post(`${home}/documents`, { multipart: { file: { name: "lakes.md", mimeType: "text/markdown", buffer: Buffer.from("# Lakes\n\nLake Constance covers 536 km².\n") } } });
+  const conversation = (await post(api, `${home}/conversations`, { title: QUESTION })).id;
+  const asked = await post(api, `${home}/conversations/${conversation}/messages`, { text: QUESTION });
+  await expect.poll(async () => (await get(api, `${home}/chat-runs/${asked.run.id}`)).state, { timeout: 20_000 }).toBe("succeeded");
+  const state = await api.storageState();
+  await api.dispose();
+  return { company, widget: widget.id, run: run.id, report, conversation, state };
+}
+
+/** A browser where Ada is signed in. */
+export function signedIn(browser: Browser, prepared: Prepared, look: Parameters<Browser["newContext"]>[0] = {}): Promise<BrowserContext> {
+  return browser.newContext({ ignoreHTTPSErrors: true, storageState: prepared.state, ...look });
+}
