@@ -62,7 +62,9 @@ pub struct Tls {
 /// When a file is unreadable or not what it should be.
 pub fn load_or_create(folder: &Path, listen: IpAddr, now: Timestamp) -> Result<Tls, TlsError> {
     let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
-    if !certificate.exists() && !key.exists() {
+    // The certificate is written last: a key alone is what a first start left behind when it was killed, or an operator's.
+    // Either way it is used, never replaced.
+    if !certificate.exists() {
         create(folder, &certificate, &key, listen, now)?;
     }
     let read = |path: &Path| std::fs::read(path).map_err(|source| TlsError::Io { path: path.to_owned(), source });
@@ -99,22 +101,35 @@ fn create(folder: &Path, certificate: &Path, key: &Path, listen: IpAddr, now: Ti
     let year = i32::from(now.to_jiff().to_zoned(jiff::tz::TimeZone::UTC).year());
     parameters.not_before = rcgen::date_time_ymd(year - 1, 1, 1);
     parameters.not_after = rcgen::date_time_ymd(year + VALID_YEARS, 1, 1);
-    let pair = rcgen::KeyPair::generate()?;
+    let pair = match std::fs::read_to_string(key) {
+        Ok(pem) => rcgen::KeyPair::from_pem(&pem).map_err(|_| TlsError::NotPem { path: key.to_owned(), what: "private key" })?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => rcgen::KeyPair::generate()?,
+        Err(source) => return Err(TlsError::Io { path: key.to_owned(), source }),
+    };
     let signed = parameters.self_signed(&pair)?;
     let io = |path: &Path| {
         let path = path.to_owned();
         move |source| TlsError::Io { path, source }
     };
     std::fs::create_dir_all(folder).map_err(io(folder))?;
-    write(key, pair.serialize_pem().as_bytes(), 0o600).map_err(io(key))?;
+    if !key.exists() {
+        write(key, pair.serialize_pem().as_bytes(), 0o600).map_err(io(key))?;
+    }
     write(certificate, signed.pem().as_bytes(), 0o644).map_err(io(certificate))
 }
 
 fn write(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
     use std::io::Write;
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    // Under another name first, so that no reader and no next start meets half a file.
+    let partial = path.with_extension("partial");
+    match std::fs::remove_file(&partial) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&partial)?;
     file.write_all(bytes)?;
-    file.sync_all()
+    file.sync_all()?;
+    std::fs::rename(&partial, path)
 }
 
 #[cfg(test)]
@@ -134,6 +149,10 @@ mod tests {
         assert_eq!(first.fingerprint.len(), 95);
         let mode = std::fs::metadata(folder.path().join("tls/key.pem")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+        std::fs::remove_file(folder.path().join("tls/cert.pem")).unwrap();
+        let key = std::fs::read(folder.path().join("tls/key.pem")).unwrap();
+        load_or_create(&folder.path().join("tls"), listen, NOW).unwrap();
+        assert_eq!(std::fs::read(folder.path().join("tls/key.pem")).unwrap(), key, "a key that is there is used");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
@@ -37,7 +38,10 @@ impl Serve {
         let threads = usize::try_from(config.server.worker_threads).unwrap_or(2);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build().map_err(Failure::failed)?;
         let options = StartOptions { dir: self.data.dir(), listen: self.listen, dev: self.dev, config, seams: Seams::system() };
-        runtime.block_on(serve(options))
+        let result = runtime.block_on(serve(options));
+        // Blocking work that is still going on (reading a large page) is put back at the next start; the exit does not wait for it.
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        result
     }
 }
 

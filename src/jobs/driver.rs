@@ -1,9 +1,11 @@
 //! Runs each reconciler at its own pace, and at once when nudged.
 
 use std::error::Error;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use crate::base::seams::Seams;
@@ -44,8 +46,10 @@ impl Driver {
         let (tasks, seams) = (self.tasks.clone(), self.seams.clone());
         self.tasks.spawn(job.name(), async move {
             while !tasks.is_stopping() {
-                if let Err(error) = job.reconcile().await {
-                    tracing::error!(job = job.name(), %error, "a recurring task failed; it is tried again at its next turn");
+                match AssertUnwindSafe(job.reconcile()).catch_unwind().await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => tracing::error!(job = job.name(), %error, "a recurring task failed; it is tried again at its next turn"),
+                    Err(_) => tracing::error!(job = job.name(), "a recurring task panicked; it is tried again at its next turn"),
                 }
                 tokio::select! {
                     () = tasks.stopping() => break,
@@ -78,7 +82,11 @@ mod tests {
             Box::pin(async {
                 let looks = self.0.fetch_add(1, Ordering::SeqCst) + 1;
                 self.1.send(looks)?;
-                if looks == 2 { Err("on purpose".into()) } else { Ok(()) }
+                match looks {
+                    2 => Err("on purpose".into()),
+                    3 => panic!("on purpose"),
+                    _ => Ok(()),
+                }
             })
         }
     }
@@ -102,6 +110,8 @@ mod tests {
             third = looks.try_recv().ok();
         }
         assert_eq!(third, Some(3));
+        nudge.nudge();
+        assert_eq!(looks.recv().await, Some(4), "a panic ends its turn, not the job");
         assert_eq!(tasks.stop(Duration::from_secs(5)).await, 0);
     }
 }

@@ -17,10 +17,30 @@ const QUEUE_JOBS: usize = 1024;
 /// Jobs that share a commit: bounds how long the first of them waits.
 const GROUP_JOBS: usize = 256;
 
+/// Why a group was not kept. SQLite's own error is not `Clone`, and every waiter of the group is told.
+#[derive(Clone, Debug)]
+struct NotKept {
+    disk_full: bool,
+    reason: String,
+}
+
+impl From<rusqlite::Error> for NotKept {
+    fn from(error: rusqlite::Error) -> Self {
+        Self { disk_full: error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull), reason: error.to_string() }
+    }
+}
+
+impl From<NotKept> for StoreError {
+    fn from(NotKept { disk_full, reason }: NotKept) -> Self {
+        if disk_full { Self::DiskFull { operation: "" } } else { Self::NotCommitted { operation: "", reason } }
+    }
+}
+
 /// Told how the commit went; then answers the caller.
-type Answer = Box<dyn FnOnce(Result<(), String>) + Send>;
-/// Runs inside the transaction and returns its answer. Its savepoint is kept when the flag is true.
-type Job = Box<dyn FnOnce(&Connection) -> (bool, Answer) + Send>;
+type Answer = Box<dyn FnOnce(Result<(), NotKept>) + Send>;
+/// Runs inside the transaction and returns its answer. Its savepoint is kept when the flag is true. Without a connection it
+/// does not run, and only makes its answer.
+type Job = Box<dyn FnOnce(Option<&Connection>) -> (bool, Answer) + Send>;
 
 pub(super) struct Writer {
     jobs: Option<mpsc::Sender<Job>>,
@@ -44,12 +64,19 @@ impl Writer {
     {
         let (sender, receiver) = oneshot::channel();
         let job: Job = Box::new(move |connection| {
-            let result = std::panic::catch_unwind(AssertUnwindSafe(|| job(connection))).unwrap_or(Err(StoreError::Panicked { operation: "" }));
-            let keep = result.is_ok();
+            let result = match connection {
+                Some(connection) => {
+                    std::panic::catch_unwind(AssertUnwindSafe(|| job(connection))).unwrap_or(Err(StoreError::Panicked { operation: "" }))
+                }
+                None => Err(StoreError::Closed { operation: "" }),
+            };
+            let (ran, keep) = (connection.is_some(), result.is_ok());
             let answer: Answer = Box::new(move |committed| {
-                let result = match committed {
-                    Ok(()) => result,
-                    Err(reason) => Err(result.err().unwrap_or(StoreError::NotCommitted { operation: "", reason })),
+                let result = match (result, committed) {
+                    // The job's own error says more than the group's, unless it was never asked.
+                    (Err(error), _) if ran => Err(error),
+                    (_, Err(why)) => Err(why.into()),
+                    (result, Ok(())) => result,
                 };
                 // The caller may have given up; the work stands all the same.
                 let _ = sender.send(result);
@@ -76,45 +103,96 @@ impl Drop for Writer {
 
 fn serve(connection: &Connection, mut jobs: mpsc::Receiver<Job>) {
     while let Some(first) = jobs.blocking_recv() {
-        let mut answers = Vec::new();
-        let begun = connection.execute_batch("BEGIN IMMEDIATE");
-        let mut next = Some(first);
-        while let Some(job) = next.take() {
-            if begun.is_ok() {
-                answers.push(in_savepoint(connection, job));
-            } else {
-                // The job still runs to make its answer, outside a transaction and against a connection that refuses: it cannot be kept.
-                answers.push(refuse(connection, job));
-            }
-            if answers.len() < GROUP_JOBS {
-                next = jobs.try_recv().ok();
-            }
-        }
-        let committed = begun.and_then(|()| connection.execute_batch("COMMIT")).map_err(|error| error.to_string());
-        if committed.is_err() && !connection.is_autocommit() {
-            // A failed commit (disk full) leaves the transaction open.
-            if let Err(error) = connection.execute_batch("ROLLBACK") {
-                tracing::error!(%error, "rolling back a failed group");
-            }
-        }
-        for answer in answers {
-            answer(committed.clone());
-        }
+        group(connection, first, &mut jobs);
     }
 }
 
-fn in_savepoint(connection: &Connection, job: Job) -> Answer {
-    let opened = connection.execute_batch("SAVEPOINT job");
-    let (keep, answer) = job(connection);
-    let end = if keep { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" };
-    let closed = opened.and_then(|()| connection.execute_batch(end)).map_err(|error| error.to_string());
-    Box::new(move |committed| answer(closed.and(committed)))
+/// Runs the first job and those that wait behind it in one transaction, then answers them all.
+fn group(connection: &Connection, first: Job, jobs: &mut mpsc::Receiver<Job>) {
+    let mut answers = Vec::new();
+    let mut outcome = connection.execute_batch("BEGIN IMMEDIATE").map_err(NotKept::from);
+    let mut next = Some(first);
+    while let Some(job) = next.take() {
+        match &outcome {
+            Ok(()) => match in_savepoint(connection, job) {
+                Ok(answer) => answers.push(answer),
+                Err((answer, lost)) => {
+                    answers.push(answer);
+                    outcome = Err(lost);
+                }
+            },
+            // Only the first job can meet this: the transaction did not begin.
+            Err(_) => answers.push(job(None).1),
+        }
+        // A lost transaction takes no more jobs: outside of one each would commit by itself while all are told that nothing was kept.
+        if outcome.is_ok() && answers.len() < GROUP_JOBS {
+            next = jobs.try_recv().ok();
+        }
+    }
+    let committed = outcome.and_then(|()| connection.execute_batch("COMMIT").map_err(NotKept::from));
+    // A commit that failed may have left the transaction open.
+    if committed.is_err()
+        && !connection.is_autocommit()
+        && let Err(error) = connection.execute_batch("ROLLBACK")
+    {
+        tracing::error!(%error, "rolling back a failed group");
+    }
+    for answer in answers {
+        answer(committed.clone());
+    }
 }
 
-fn refuse(connection: &Connection, job: Job) -> Answer {
-    // query_only makes every statement of the job fail instead of committing by itself.
-    let _ = connection.execute_batch("PRAGMA query_only = ON");
-    let (_, answer) = job(connection);
-    let _ = connection.execute_batch("PRAGMA query_only = OFF");
-    answer
+/// Runs a job in a savepoint of its own. `Err` = the whole transaction is gone: SQLite rolls it back by itself when a
+/// statement meets a full disk or a failing one.
+fn in_savepoint(connection: &Connection, job: Job) -> Result<Answer, (Answer, NotKept)> {
+    if let Err(error) = connection.execute_batch("SAVEPOINT job") {
+        return Err((job(None).1, error.into()));
+    }
+    let (keep, answer) = job(Some(connection));
+    if connection.is_autocommit() {
+        let lost = NotKept { disk_full: is_full(connection), reason: "the database ended the transaction".to_owned() };
+        return Err((answer, lost));
+    }
+    let end = if keep { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" };
+    match connection.execute_batch(end) {
+        Ok(()) => Ok(answer),
+        Err(error) => Err((answer, error.into())),
+    }
+}
+
+/// Whether the connection's last error was a full disk.
+fn is_full(connection: &Connection) -> bool {
+    #[expect(unsafe_code, reason = "rusqlite has no safe way to the connection's last error code")]
+    // SAFETY: the handle is valid for as long as the connection is borrowed, and the call only reads it.
+    let code = unsafe { rusqlite::ffi::sqlite3_errcode(connection.handle()) };
+    code & 0xff == rusqlite::ffi::SQLITE_FULL
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A writer over a database that may have only so many pages of 4 KiB.
+    fn writer(pages: u32) -> (Writer, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = Connection::open(folder.path().join("x.db")).unwrap();
+        connection.execute_batch(&format!("CREATE TABLE t (v BLOB); PRAGMA max_page_count = {pages};")).unwrap();
+        (Writer::start(connection).unwrap(), folder)
+    }
+
+    async fn insert(writer: &Writer, bytes: i64) -> Result<(), StoreError> {
+        writer.run(move |tx| Ok(tx.execute("INSERT INTO t VALUES (zeroblob(?1))", [bytes]).map(|_| ())?)).await
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_named_and_whoever_is_told_so_has_nothing_kept() {
+        let (writer, folder) = writer(20);
+        let results = tokio::join!(insert(&writer, 10), insert(&writer, 5_000_000), insert(&writer, 10), insert(&writer, 10));
+        let results = [results.0, results.1, results.2, results.3];
+        assert!(matches!(results[1], Err(StoreError::DiskFull { .. })), "{results:?}");
+        let kept = i64::try_from(results.iter().filter(|result| result.is_ok()).count()).unwrap();
+        let rows: i64 = Connection::open(folder.path().join("x.db")).unwrap().query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap();
+        assert_eq!(rows, kept, "told and kept agree: {results:?}");
+        assert!(insert(&writer, 10).await.is_ok(), "and the writer goes on");
+    }
 }

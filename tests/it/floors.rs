@@ -32,7 +32,9 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 
 /// The code of a file without comments and without its tests.
 fn code(text: &str) -> String {
-    let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+    // Only a module with a body ends the code: `mod tests;` may stand above the imports.
+    let test_module = text.match_indices("#[cfg(test)]\nmod ").find(|(at, _)| text[*at..].lines().nth(1).is_some_and(|line| line.ends_with('{')));
+    let code = test_module.map_or(text, |(at, _)| &text[..at]);
     code.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
 }
 
@@ -133,6 +135,7 @@ fn an_upward_line_is_seen() {
     assert_eq!(violations("store/users.rs", "use crate::services::auth::Auth;").len(), 1);
     assert_eq!(violations("services/egress/mod.rs", "use crate::services::{collect, audit::Audit};").len(), 2);
     assert_eq!(violations("features/chat/mod.rs", "use crate::features::setup::Setup;").len(), 1);
+    assert_eq!(violations("features/chat/mod.rs", "#[cfg(test)]\nmod tests;\n\nuse crate::app::Instance;").len(), 1);
     assert_eq!(violations("http/routes/me.rs", "use crate::jobs::Driver;").len(), 1);
     assert!(violations("services/recall/mod.rs", "use crate::services::embed::Embedder;\n// use crate::http::x;\n").is_empty());
     assert!(violations("features/chat/send.rs", "use crate::features::chat::Chat;\n#[cfg(test)]\nmod tests { use crate::app::x; }").is_empty());
