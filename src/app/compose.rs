@@ -142,6 +142,7 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
         version: env!("CARGO_PKG_VERSION"),
         plain_http: certificate_fingerprint.is_none(),
         certificate_fingerprint,
+        request_timeout: Duration::from_secs(config.server.request_timeout_seconds),
         body_bytes_max: BODY_BYTES_MAX,
     };
     let state = AppState {

@@ -11,9 +11,14 @@ use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Sleep;
 
 /// How long a connection above the bound waits for another to close before it is dropped.
 const WAIT: Duration = Duration::from_secs(10);
+
+/// A connection on which nothing moves for so long, either way, is closed: a place is for those who talk. A stream of events
+/// says something every 15 seconds.
+const IDLE: Duration = Duration::from_secs(90);
 
 /// Accepts at most so many connections at once, without Nagle's delay.
 #[derive(Clone, Debug)]
@@ -42,7 +47,7 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Bounded {
                 .await
                 .map_err(|_| io::Error::new(io::ErrorKind::ConnectionRefused, "too many open connections"))?
                 .map_err(io::Error::other)?;
-            Ok((Connection { stream, _place: place }, service))
+            Ok((Connection { stream, idle: Box::pin(tokio::time::sleep(IDLE)), _place: place }, service))
         })
     }
 }
@@ -51,22 +56,40 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Bounded {
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,
+    idle: Pin<Box<Sleep>>,
     _place: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    /// Something moved: the idle time begins anew. Nothing moves: is it over?
+    fn watch<T>(&mut self, cx: &mut Context<'_>, moved: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if moved.is_ready() {
+            self.idle.set(tokio::time::sleep(IDLE));
+            return moved;
+        }
+        match self.idle.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "nothing moved on this connection"))),
+            Poll::Pending => Poll::Pending,
+        }
+    }
 }
 
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        let moved = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        self.watch(cx, moved)
     }
 }
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let moved = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.watch(cx, moved)
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, parts: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
+        let moved = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
+        self.watch(cx, moved)
     }
 
     fn is_write_vectored(&self) -> bool {

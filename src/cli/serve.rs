@@ -29,6 +29,8 @@ pub(in crate::cli) struct Serve {
 
 impl Serve {
     pub(in crate::cli) fn run(self) -> CommandResult {
+        // What the appliance writes is for nobody else on this machine, whatever the shell that started it thinks.
+        rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
         let config = self.data.config()?;
         let level = match config.server.log_level.as_str() {
             "WARNING" => "warn".to_owned(),

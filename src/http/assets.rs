@@ -1,7 +1,7 @@
 //! The web UI, embedded in the binary.
 
 use axum::body::Body;
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
@@ -12,10 +12,13 @@ use super::errors::ApiError;
 struct Ui;
 
 /// Serves a file of the UI; any other path that no route took is a page of the UI, and so its `index.html`.
-pub async fn serve(uri: Uri, headers: HeaderMap) -> Response {
+pub async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     let path = uri.path().trim_start_matches('/');
     if path.starts_with("api/") || path == "api" {
         return ApiError::not_found().into_response();
+    }
+    if !matches!(method, Method::GET | Method::HEAD) {
+        return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
     match Ui::get(path) {
         Some(file) => answer(path, &file, &headers),

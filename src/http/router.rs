@@ -1,8 +1,9 @@
 //! Every route, and what all of them go through.
 
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::http::StatusCode;
 use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
@@ -10,6 +11,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::OpenApi as Document;
 use utoipa_axum::router::OpenApiRouter;
 
+use super::errors::ApiError;
 use super::routes;
 use super::state::AppState;
 use super::{assets, security};
@@ -65,7 +67,14 @@ async fn measure(State(state): State<AppState>, request: Request, next: Next) ->
     let method = request.method().to_string();
     let route = request.extensions().get::<MatchedPath>().map_or_else(|| "(ui)".to_owned(), |path| path.as_str().to_owned());
     let started = state.seams.clock.elapsed();
-    let response = next.run(request).await;
+    let response = match tokio::time::timeout(state.facts.request_timeout, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            ApiError::new(StatusCode::REQUEST_TIMEOUT, "timed_out", "The request took longer than GUNICORN_TIMEOUT allows, or its body did not come.")
+                .remedy("Try again; an upload needs a faster connection or a longer limit.")
+                .into_response()
+        }
+    };
     state.metrics.answered(&method, &route, response.status().as_u16(), state.seams.clock.elapsed().saturating_sub(started));
     response
 }

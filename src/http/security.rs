@@ -51,6 +51,10 @@ pub async fn envelope(seams: Seams, tls: bool, request: Request, next: Next) -> 
         // An attachment brings a stricter policy of its own.
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
+    if path.starts_with("/api/") {
+        // What one person may see must not lie in a cache for the next.
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    }
     if tls {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
     }
@@ -71,11 +75,12 @@ fn refuse_cross_site(method: &Method, headers: &HeaderMap) -> Option<ApiError> {
     }
     let own = match headers.get("sec-fetch-site") {
         Some(site) => site == "same-origin" || site == "none",
-        None if !headers.contains_key(header::COOKIE) || headers.contains_key(header::AUTHORIZATION) => true,
         // Old browsers send Origin alone; its host must be the one they asked.
         None => match (headers.get(header::ORIGIN).and_then(|v| v.to_str().ok()), headers.get(header::HOST).and_then(|v| v.to_str().ok())) {
             (Some(origin), Some(host)) => origin.split_once("://").is_some_and(|(_, from)| from.eq_ignore_ascii_case(host)),
-            _ => false,
+            // A program sends neither; a browser that carries a cookie always sends one.
+            (None, _) => !headers.contains_key(header::COOKIE) || headers.contains_key(header::AUTHORIZATION),
+            (Some(_), None) => false,
         },
     };
     (!own).then(|| {
@@ -105,6 +110,7 @@ mod tests {
         assert!(!refused(&[("authorization", "Bearer x")]));
         assert!(!refused(&[]), "a program has neither");
         assert!(refused(&[("sec-fetch-site", "cross-site")]), "signing somebody in from another site");
+        assert!(refused(&[("origin", "https://evil.example"), ("host", "onsite.example")]), "the same from an old browser");
         assert!(refuse_cross_site(&Method::GET, &headers(&[("cookie", "a=b"), ("sec-fetch-site", "cross-site")])).is_none());
     }
 }

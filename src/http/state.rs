@@ -1,6 +1,7 @@
 //! What handlers are given.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::caller::{COOKIE_PLAIN, COOKIE_SECURE};
 use super::metrics::Metrics;
@@ -71,6 +72,8 @@ pub struct Facts {
     pub certificate_fingerprint: Option<String>,
     /// Whether this process serves plain HTTP on loopback (`--dev`): cookies then cannot be `Secure`.
     pub plain_http: bool,
+    /// The longest time to the head of an answer (`GUNICORN_TIMEOUT`).
+    pub request_timeout: Duration,
     /// The longest body of an ordinary request, bytes.
     pub body_bytes_max: usize,
 }

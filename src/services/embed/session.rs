@@ -9,6 +9,7 @@ use rten_tensor::{NdTensor, Tensor};
 use tokenizers::Tokenizer;
 
 use super::{EmbedError, Embedding, asset};
+use crate::base::text::truncate;
 use crate::model::chunker::TokenSpans;
 
 /// Numbers in a vector of the built-in model.
@@ -47,18 +48,40 @@ impl Drop for Words {
     }
 }
 
+/// Text is given to the tokenizer in windows of about so many bytes: it keeps several hundred bytes for each token it is
+/// working on (a 4 MB text of short tokens took 1.3 GB).
+const WINDOW_BYTES: usize = 16 * 1024;
+
 impl TokenSpans for Words {
     fn token_spans(&self, text: &str) -> Vec<Range<usize>> {
         let Some(tokenizer) = &self.0 else { return Vec::new() };
-        match tokenizer.encode(text, false) {
-            Ok(encoding) => encoding.get_offsets().iter().map(|&(start, end)| start..end).collect(),
-            Err(error) => {
-                // It has an answer for every text; were it not so, bytes are the finest tokens there are and no text would be lost.
-                tracing::warn!(%error, "the tokenizer refused a text");
-                (0..text.len()).map(|at| at..at + 1).collect()
+        let mut spans = Vec::new();
+        for window in windows(text) {
+            let at = window.start;
+            match tokenizer.encode(&text[window.clone()], false) {
+                Ok(encoding) => spans.extend(encoding.get_offsets().iter().map(|&(start, end)| at + start..at + end)),
+                Err(error) => {
+                    // It has an answer for every text; were it not so, bytes are the finest tokens there are and no text would be lost.
+                    tracing::warn!(%error, "the tokenizer refused a text");
+                    spans.extend(window.map(|at| at..at + 1));
+                }
             }
         }
+        spans
     }
+}
+
+/// Cuts a text at white space where there is some, so that no token is cut: one never spans white space.
+fn windows(text: &str) -> impl Iterator<Item = Range<usize>> {
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        let rest = text.get(start..).filter(|rest| !rest.is_empty())?;
+        let reach = truncate(rest, WINDOW_BYTES).len();
+        let length = if reach == rest.len() { reach } else { rest[..reach].rfind(char::is_whitespace).filter(|at| *at > 0).unwrap_or(reach) };
+        let window = start..start + length;
+        start = window.end;
+        Some(window)
+    })
 }
 
 /// The model's graph. Giving it up gives its memory back.
@@ -149,4 +172,26 @@ fn pool_mean(values: &[f32], tokens: usize) -> Embedding {
     let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);
     vector.iter_mut().for_each(|x| *x /= length);
     Embedding { vector, tokens: u32::try_from(tokens.saturating_sub(2)).unwrap_or(u32::MAX) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_cover_a_text_and_give_the_tokens_that_one_look_gives() {
+        let words = Words::load().unwrap();
+        for text in ["Flüsse münden ins Meer, 1,233 km weit. ".repeat(1_200), "x".repeat(40_000), String::new(), "é".repeat(20_000)] {
+            let cut: Vec<Range<usize>> = windows(&text).collect();
+            assert!(cut.iter().all(|window| window.len() <= WINDOW_BYTES && text.get(window.clone()).is_some()));
+            assert_eq!(cut.iter().map(|window| &text[window.clone()]).collect::<String>(), text);
+        }
+        let text = "Flüsse münden ins Meer, 1,233 km weit. ".repeat(1_200);
+        let whole: Vec<Range<usize>> = match &words.0 {
+            Some(tokenizer) => tokenizer.encode(text.as_str(), false).unwrap().get_offsets().iter().map(|&(start, end)| start..end).collect(),
+            None => Vec::new(),
+        };
+        assert!(!whole.is_empty());
+        assert_eq!(words.token_spans(&text), whole);
+    }
 }
