@@ -15,6 +15,7 @@ use crate::model::ids::CompanyId;
 use crate::model::role::Role;
 use crate::model::session::Origin;
 use crate::model::user::Caller;
+use crate::store::StoreError;
 
 /// A browser's name for itself is kept to this length, in bytes.
 const USER_AGENT_BYTES_MAX: usize = 256;
@@ -96,6 +97,16 @@ pub struct CompanyMember {
 }
 
 impl CompanyMember {
+    /// The same member as they are now; `None` when their session or their membership ended.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn again(&self, state: &AppState) -> Result<Option<Self>, StoreError> {
+        let Some(caller) = state.auth.still_signed_in(&self.caller).await? else { return Ok(None) };
+        let membership = state.companies.membership(&self.company.id, &caller.user.id).await?;
+        Ok(membership.map(|membership| Self { caller, company: membership.company, role: membership.role }))
+    }
+
     /// Goes on only with at least this role.
     ///
     /// # Errors

@@ -1,21 +1,25 @@
 //! Durable streams over Server-Sent Events: replayed from the store from any point, then followed.
+//!
+//! A stream may outlive many things, but not its viewer's right to see it: the right is asked for again at every keep-alive.
 
 use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue, header};
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
+use futures_util::future::BoxFuture;
+use serde_json::json;
 
-use crate::base::signal::Signals;
-use crate::base::tasks::Tasks;
-use crate::store::Store;
+use super::state::AppState;
+use crate::base::signal::Subscription;
+use crate::store::StoreError;
 use crate::store::events::StoredEvent;
 
 /// Events read from the store at once.
 const BATCH_EVENTS: u32 = 256;
-/// A stream ends after one of these.
-const TERMINAL_KINDS: [&str; 3] = ["done", "failed", "cancelled"];
+/// How long a stream says nothing at most, and how long it may go on for somebody who may not see it any more.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Where a follower wants to go on: `Last-Event-ID`, or 0 for the whole stream.
 #[must_use]
@@ -23,12 +27,22 @@ pub fn last_event_id(headers: &HeaderMap) -> u64 {
     headers.get("last-event-id").and_then(|value| value.to_str().ok()).and_then(|text| text.trim().parse().ok()).unwrap_or(0)
 }
 
-/// Answers with the events of a stream after `after`: first those in the store, then each new one, until a terminal event.
+/// Asks again whether the viewer may see the stream.
+pub type StillAllowed = Box<dyn Fn(AppState) -> BoxFuture<'static, Result<bool, StoreError>> + Send + Sync>;
+
+/// Answers with the events of a stream after `after`: first those in the store, then each new one, until a terminal event; at once
+/// when nothing comes after the terminal one. Somebody who may not see it any more gets the event `closed` and the stream's end.
 /// Closing the connection stops nothing but the following.
-pub fn event_stream(store: Store, signals: &Signals, tasks: Tasks, stream_id: String, after: u64) -> Response {
-    let follower = Follower { subscription: signals.subscribe(&stream_id), store, tasks, stream_id, after, waiting: Vec::new(), ended: false };
-    let events = futures_util::stream::unfold(follower, |mut follower| async move { follower.next().await.map(|event| (event, follower)) });
-    let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)).text("still here")).into_response();
+pub fn event_stream(state: AppState, stream_id: String, after: u64, allowed: StillAllowed) -> Response {
+    let check_at = state.seams.clock.elapsed() + KEEP_ALIVE;
+    let subscription = state.signals.subscribe(&stream_id);
+    let follower = Follower { subscription, state, allowed, stream_id, after, check_at, waiting: Vec::new(), ended: false };
+    let events =
+        futures_util::stream::unfold(
+            follower,
+            |mut follower| async move { follower.next().await.map(|event| (Ok::<_, Infallible>(event), follower)) },
+        );
+    let mut response = Sse::new(events).into_response();
     // A proxy that buffers would hold the answer back until its end.
     response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -36,41 +50,70 @@ pub fn event_stream(store: Store, signals: &Signals, tasks: Tasks, stream_id: St
 }
 
 struct Follower {
-    subscription: crate::base::signal::Subscription,
-    store: Store,
-    tasks: Tasks,
+    subscription: Subscription,
+    state: AppState,
+    allowed: StillAllowed,
     stream_id: String,
     after: u64,
+    // On the monotonic clock: events that come all the time do not put it off.
+    check_at: Duration,
     // In reverse, so that the next one is popped.
     waiting: Vec<StoredEvent>,
     ended: bool,
 }
 
 impl Follower {
-    async fn next(&mut self) -> Option<Result<Event, Infallible>> {
-        while self.waiting.is_empty() {
-            if self.ended {
-                return None;
-            }
-            self.waiting = match self.store.events_after(self.stream_id.clone(), self.after, BATCH_EVENTS).await {
-                Ok(events) => events,
-                Err(error) => {
-                    // The browser reconnects by itself and goes on from its last event.
-                    tracing::error!(stream = self.stream_id, %error, "reading events");
-                    return None;
-                }
-            };
-            self.waiting.reverse();
-            if self.waiting.is_empty() {
-                tokio::select! {
-                    () = self.tasks.stopping() => return None,
-                    () = self.subscription.changed() => {}
-                }
+    /// The next thing to say; `None` ends the stream.
+    async fn next(&mut self) -> Option<Event> {
+        if self.ended {
+            return None;
+        }
+        match self.look().await {
+            Ok(said) => said,
+            Err(error) => {
+                // The browser reconnects by itself and goes on from its last event.
+                tracing::error!(stream = self.stream_id, %error, "following events");
+                None
             }
         }
-        let event = self.waiting.pop()?;
-        self.after = event.seq;
-        self.ended = TERMINAL_KINDS.contains(&event.kind.as_str());
-        Some(Ok(Event::default().id(event.seq.to_string()).event(event.kind).data(event.data.to_string())))
+    }
+
+    async fn look(&mut self) -> Result<Option<Event>, StoreError> {
+        loop {
+            if self.state.seams.clock.elapsed() >= self.check_at {
+                return self.keep_alive().await.map(Some);
+            }
+            if let Some(event) = self.waiting.pop() {
+                self.after = event.seq;
+                self.ended = event.is_terminal();
+                return Ok(Some(Event::default().id(event.seq.to_string()).event(event.kind).data(event.data.to_string())));
+            }
+            self.waiting = self.state.store.events_after(self.stream_id.clone(), self.after, BATCH_EVENTS).await?;
+            self.waiting.reverse();
+            if !self.waiting.is_empty() {
+                continue;
+            }
+            // Asked for what comes after the end: waiting for it would be for ever.
+            if self.state.store.stream_end(self.stream_id.clone()).await?.is_some_and(|end| end <= self.after) {
+                return Ok(None);
+            }
+            let silence = self.check_at.saturating_sub(self.state.seams.clock.elapsed());
+            tokio::select! {
+                () = self.state.tasks.stopping() => return Ok(None),
+                () = self.subscription.changed() => {}
+                () = self.state.seams.clock.sleep(silence) => {}
+            }
+        }
+    }
+
+    async fn keep_alive(&mut self) -> Result<Event, StoreError> {
+        self.check_at = self.state.seams.clock.elapsed() + KEEP_ALIVE;
+        if (self.allowed)(self.state.clone()).await? {
+            return Ok(Event::default().comment("still here"));
+        }
+        self.ended = true;
+        // Without an id: whoever signs in again goes on from the last real event.
+        let error = json!({ "code": "closed", "message": "The session ended, or this is not yours to see any more. Sign in and open it again." });
+        Ok(Event::default().event("closed").data(json!({ "error": error }).to_string()))
     }
 }

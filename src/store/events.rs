@@ -1,6 +1,6 @@
 //! The events of widget runs and chat runs: appended once, followed from any point.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 use serde_json::Value;
 
 use super::{Store, StoreError};
@@ -28,7 +28,31 @@ pub struct StoredEvent {
     pub at: Timestamp,
 }
 
+/// A stream ends with one of these.
+const TERMINAL_KINDS: [&str; 3] = ["done", "failed", "cancelled"];
+
+impl StoredEvent {
+    /// Whether nothing comes after it.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        TERMINAL_KINDS.contains(&self.kind.as_str())
+    }
+}
+
 impl Store {
+    /// The place of a stream's terminal event; `None` while it goes on.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn stream_end(&self, stream_id: String) -> Result<Option<u64>, StoreError> {
+        self.read("read a stream's end", move |conn| {
+            let mut last = conn.prepare_cached("SELECT seq, kind FROM run_events WHERE stream_id = ?1 ORDER BY seq DESC LIMIT 1")?;
+            let last = last.query_row([&stream_id], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))).optional()?;
+            Ok(last.filter(|(_, kind)| TERMINAL_KINDS.contains(&kind.as_str())).and_then(|(seq, _)| u64::try_from(seq).ok()))
+        })
+        .await
+    }
+
     /// Appends events to a stream in order and returns the last one's place.
     ///
     /// # Errors
@@ -92,5 +116,8 @@ mod tests {
         assert_eq!(rest.iter().map(|event| event.seq).collect::<Vec<_>>(), [2, 3]);
         assert_eq!(rest[1].data, json!({ "n": 3 }));
         assert_eq!(store.events_after("run_a".into(), 0, 1).await.unwrap().len(), 1);
+        assert_eq!(store.stream_end("run_a".into()).await.unwrap(), None);
+        store.append_events("run_a".into(), vec![NewEvent { kind: "done", data: json!({}) }], at).await.unwrap();
+        assert_eq!(store.stream_end("run_a".into()).await.unwrap(), Some(4));
     }
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::audit::append_audit;
-use super::users::{USER_COLUMNS, read_user};
+use super::users::read_user;
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
 use crate::base::text::truncate;
@@ -41,23 +41,18 @@ impl Store {
     /// When the store fails.
     pub async fn session_by_token(&self, token_hash: [u8; 32]) -> Result<Option<(Session, User)>, StoreError> {
         self.read("read session", move |conn| {
-            let sql = format!(
-                "SELECT {USER_COLUMNS}, sessions.id, sessions.created_at, sessions.last_seen_at, sessions.expires_at, sessions.ended_at
-                 FROM sessions JOIN users ON users.id = sessions.user_id WHERE sessions.token_hash = ?1"
-            );
-            let found = conn.prepare_cached(&sql)?.query_row([token_hash], |row| {
-                let user = read_user(row)?;
-                let session = Session {
-                    id: row.get(6)?,
-                    user_id: user.id.clone(),
-                    created_at: row.get(7)?,
-                    last_seen_at: row.get(8)?,
-                    expires_at: row.get(9)?,
-                    ended_at: row.get(10)?,
-                };
-                Ok((session, user))
-            });
-            Ok(found.optional()?)
+            Ok(conn.prepare_cached(&format!("{SELECT_SESSION} WHERE sessions.token_hash = ?1"))?.query_row([token_hash], read_session).optional()?)
+        })
+        .await
+    }
+
+    /// A session and its user, whatever state both are in.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn session(&self, id: SessionId) -> Result<Option<(Session, User)>, StoreError> {
+        self.read("read session", move |conn| {
+            Ok(conn.prepare_cached(&format!("{SELECT_SESSION} WHERE sessions.id = ?1"))?.query_row([&id], read_session).optional()?)
         })
         .await
     }
@@ -88,6 +83,24 @@ impl Store {
         })
         .await
     }
+}
+
+/// The columns that [`read_user`] reads come first.
+const SELECT_SESSION: &str = "SELECT users.id, users.email, users.name, users.system_admin, users.disabled_at, users.created_at,
+       sessions.id, sessions.created_at, sessions.last_seen_at, sessions.expires_at, sessions.ended_at
+       FROM sessions JOIN users ON users.id = sessions.user_id";
+
+fn read_session(row: &Row<'_>) -> rusqlite::Result<(Session, User)> {
+    let user = read_user(row)?;
+    let session = Session {
+        id: row.get(6)?,
+        user_id: user.id.clone(),
+        created_at: row.get(7)?,
+        last_seen_at: row.get(8)?,
+        expires_at: row.get(9)?,
+        ended_at: row.get(10)?,
+    };
+    Ok((session, user))
 }
 
 /// Opens a session inside another store method's transaction.

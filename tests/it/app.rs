@@ -11,8 +11,11 @@ use onsite::base::clock::{FakeClock, Timestamp};
 use onsite::base::paths::DataDir;
 use onsite::base::random::SystemRandom;
 use onsite::base::seams::Seams;
+use onsite::base::secret::Secret;
 use onsite::config::Config;
 use onsite::config::sources::Sources;
+use onsite::model::session::Origin;
+use onsite::services::auth::AccountForm;
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -97,6 +100,31 @@ impl TestApp {
         format!("/api/companies/{}", company["id"].as_str().unwrap())
     }
 
+    /// What the appliance is made of: for states that no route makes yet.
+    pub fn state(&self) -> &onsite::http::AppState {
+        &self.instance.as_ref().unwrap().composed.state
+    }
+
+    /// A new person, signed in, with a role in the company below this path.
+    pub async fn person(&self, company: &str, role: &str) -> User {
+        let state = self.state();
+        let admin = state.auth.authenticate(self.user.token.as_deref().unwrap()).await.unwrap().unwrap();
+        let company = company.rsplit('/').next().unwrap().parse().unwrap();
+        let email = format!("{role}-{company}@example.com");
+        let form = AccountForm::check(&email, role, Secret::new(PASSWORD.to_owned())).unwrap();
+        let made = state.auth.create_user(&admin, form, &Origin::default()).await.unwrap();
+        assert!(state.companies.set_role(&admin, company, made.id, role.parse().unwrap(), &Origin::default()).await.unwrap());
+        self.sign_in(&email).await
+    }
+
+    /// Another session of somebody.
+    pub async fn sign_in(&self, email: &str) -> User {
+        let mut user = User { token: None, ..self.user.clone() };
+        let answer = user.post("/api/auth/login", json!({ "email": email, "password": PASSWORD })).await;
+        user.token = Some(answer["session"]["token"].as_str().unwrap().to_owned());
+        user
+    }
+
     /// Allows the appliance to reach a loopback address.
     pub async fn allow(&self, address: SocketAddr) {
         let rule = json!({ "destination": address.ip().to_string(), "port": address.port(), "reason": "the test's own site" });
@@ -128,6 +156,11 @@ impl User {
     /// A program without a token, against any appliance.
     pub fn anonymous(base: &str) -> Self {
         Self { base: base.to_owned(), token: None, client: http_client() }
+    }
+
+    /// For requests of an unusual form.
+    pub const fn client(&self) -> &reqwest::Client {
+        &self.client
     }
 
     pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Response {

@@ -11,6 +11,8 @@ mod floors;
 mod isolation;
 mod journey;
 mod licence;
+mod model_server;
 mod openapi;
 mod setup;
 mod site;
+mod streams;

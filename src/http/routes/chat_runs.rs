@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -50,5 +51,13 @@ async fn events(State(state): State<AppState>, member: CompanyMember, Ids(path):
     if run.state.is_over() && state.store.events_after(stream.clone(), after, 1).await?.is_empty() {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    Ok(event_stream(state.store.clone(), &state.signals, state.tasks.clone(), stream, after))
+    let still_allowed = move |state: AppState| {
+        let (member, run) = (member.clone(), run.id.clone());
+        async move {
+            let Some(member) = member.again(&state).await? else { return Ok(false) };
+            Ok(state.chat.run(&owner(&member), &run).await?.is_some())
+        }
+        .boxed()
+    };
+    Ok(event_stream(state, stream, after, Box::new(still_allowed)))
 }

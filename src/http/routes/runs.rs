@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -11,7 +12,7 @@ use utoipa_axum::routes;
 
 use super::widgets::{InWidget, viewer};
 use crate::base::clock::Timestamp;
-use crate::features::automations::RunView;
+use crate::features::automations::{AutomationError, RunView};
 use crate::http::caller::{CompanyMember, Ids};
 use crate::http::errors::ErrorEnvelope;
 use crate::http::sse::{event_stream, last_event_id};
@@ -171,8 +172,21 @@ async fn cancel(State(state): State<AppState>, member: CompanyMember, Ids(ids): 
     responses((status = 200, content_type = "text/event-stream", body = String), (status = 204), (status = 404, body = ErrorEnvelope)))]
 async fn events(State(state): State<AppState>, member: CompanyMember, Ids(ids): Ids<InRun>, headers: HeaderMap) -> Result<Response, ApiError> {
     let after = last_event_id(&headers);
-    if !state.automations.has_events_after(&viewer(member), &ids.run, after).await? {
+    if !state.automations.has_events_after(&viewer(member.clone()), &ids.run, after).await? {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    Ok(event_stream(state.store, &state.signals, state.tasks, ids.run.to_string(), after))
+    let stream = ids.run.to_string();
+    let still_allowed = move |state: AppState| {
+        let (member, run) = (member.clone(), ids.run.clone());
+        async move {
+            let Some(member) = member.again(&state).await? else { return Ok(false) };
+            match state.automations.visible_run(&viewer(member), &run).await {
+                Ok(_) => Ok(true),
+                Err(AutomationError::Store(error)) => Err(error),
+                Err(_) => Ok(false),
+            }
+        }
+        .boxed()
+    };
+    Ok(event_stream(state, stream, after, Box::new(still_allowed)))
 }

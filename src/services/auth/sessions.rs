@@ -40,6 +40,18 @@ impl Auth {
         Ok(Some(Caller { user, session_id: session.id }))
     }
 
+    /// The caller as they are now; `None` when their session ended or they may not come in any more. Does not count as use of the
+    /// session: a stream that is open all night keeps nobody signed in.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn still_signed_in(&self, caller: &Caller) -> Result<Option<Caller>, StoreError> {
+        let found = self.store.session(caller.session_id.clone()).await?;
+        let now = self.seams.now();
+        let open = found.filter(|(session, user)| self.is_open(session, now) && user.disabled_at.is_none());
+        Ok(open.map(|(session, user)| Caller { user, session_id: session.id }))
+    }
+
     /// Ends the caller's session. Doing it twice changes nothing.
     ///
     /// # Errors
