@@ -1,5 +1,6 @@
 //! Sessions: found by the hash of their token.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -53,6 +54,19 @@ impl Store {
     pub async fn session(&self, id: SessionId) -> Result<Option<(Session, User)>, StoreError> {
         self.read("read session", move |conn| {
             Ok(conn.prepare_cached(&format!("{SELECT_SESSION} WHERE sessions.id = ?1"))?.query_row([&id], read_session).optional()?)
+        })
+        .await
+    }
+
+    /// The addresses from which a user was in lately, as far as sessions are kept; at most the last 200 sessions.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn session_addresses(&self, user: UserId) -> Result<Vec<Option<IpAddr>>, StoreError> {
+        self.read("read session addresses", move |conn| {
+            let mut statement = conn.prepare_cached("SELECT address FROM sessions WHERE user_id = ?1 ORDER BY created_at DESC LIMIT 200")?;
+            let addresses = statement.query_map([&user], |row| row.get::<_, Option<String>>(0))?;
+            Ok(addresses.map(|address| Ok(address?.and_then(|address| address.parse().ok()))).collect::<Result<_, rusqlite::Error>>()?)
         })
         .await
     }

@@ -9,19 +9,17 @@ use crate::base::secret::Secret;
 use crate::model::bootstrap::{BootstrapStatus, Presented, TokenState, TokenText};
 use crate::model::session::{Origin, SignedIn};
 use crate::services::auth::bootstrap::Bootstrap;
-use crate::services::auth::limits::{LimitSettings, Limits, TooManyTries};
+use crate::services::auth::limits::{Beyond, CountedBy, Key, Limits, Rule, TooManyTries};
 use crate::services::auth::password::HashError;
 use crate::services::auth::{AccountForm, Auth, InvalidAccount};
 use crate::store::{Store, StoreError};
 
 /// Wrong bootstrap tokens borne. The tenth burns the token; these go on where that ends, so that a reissued token is not burnt at once
 /// and someone who asks again and again costs nothing.
-pub const LIMITS: LimitSettings = LimitSettings {
-    address_failures: 15,
-    address_forgiven_every: Duration::from_secs(30),
-    overall_failures: 30,
-    overall_forgiven_every: Duration::from_secs(10),
-};
+const LIMITS: &[Rule] = &[
+    Rule { by: CountedBy::Address, failures: 15, forgiven_every: Duration::from_secs(30), beyond: Beyond::Wait },
+    Rule { by: CountedBy::Everybody, failures: 30, forgiven_every: Duration::from_secs(10), beyond: Beyond::Wait },
+];
 
 /// Lets the first admin in. Cheap to clone.
 #[derive(Clone)]
@@ -124,17 +122,18 @@ impl Setup {
         if self.done.load(Ordering::Relaxed) {
             return Err(RedeemError::Done);
         }
-        self.limits.admit(origin.address)?;
+        let counted = self.limits.admit(&[Key::Address(origin.address), Key::Everybody])?;
         let text = TokenText::read(&request.token);
         // A look first: whoever does not have the token makes us neither hash a password nor say what is wrong with an address.
         let looked = self.store.present_bootstrap_token(text.clone(), origin.clone(), self.seams.now()).await?;
-        self.accepted(looked, &origin)?;
+        self.accepted(looked)?;
+        counted.give_back();
         let form = AccountForm::check(&request.email, &request.name, request.password)?;
         let admin = self.auth.new_user(&form).await?;
         let (session, token) = self.auth.new_session(origin.clone());
         let (session_id, expires_at) = (session.id.clone(), session.expires_at);
         let redeemed = self.store.redeem_bootstrap_token(text, admin, session).await?;
-        let user = self.accepted(redeemed, &origin)?;
+        let user = self.accepted(redeemed)?;
         self.done.store(true, Ordering::Relaxed);
         self.bootstrap.remove_file();
         tracing::info!(user_id = %user.id, "the bootstrap token was redeemed; setup is over");
@@ -152,22 +151,20 @@ impl Setup {
         Ok(status)
     }
 
-    fn accepted<T>(&self, presented: Presented<T>, origin: &Origin) -> Result<T, RedeemError> {
-        let refused = match presented {
-            Presented::Accepted(value) => return Ok(value),
+    fn accepted<T>(&self, presented: Presented<T>) -> Result<T, RedeemError> {
+        match presented {
+            Presented::Accepted(value) => Ok(value),
             Presented::Done => {
                 self.done.store(true, Ordering::Relaxed);
-                return Err(RedeemError::Done);
+                Err(RedeemError::Done)
             }
-            Presented::Wrong { attempts_left } => RedeemError::WrongToken { attempts_left },
-            Presented::Expired => RedeemError::Expired,
+            Presented::Wrong { attempts_left } => Err(RedeemError::WrongToken { attempts_left }),
+            Presented::Expired => Err(RedeemError::Expired),
             Presented::Burnt => {
                 self.bootstrap.remove_file();
-                RedeemError::Burnt
+                Err(RedeemError::Burnt)
             }
-        };
-        self.limits.fail(origin.address);
-        Err(refused)
+        }
     }
 }
 

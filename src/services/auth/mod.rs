@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::seams::Seams;
-use crate::base::secret::Secret;
+use crate::base::secret::{Secret, sha256};
 use crate::base::tasks::Tasks;
 use crate::model::audit::{Actor, Entry, Outcome};
 use crate::model::ids::UserId;
@@ -20,8 +20,22 @@ use crate::model::user::{Caller, DisplayName, Email, InvalidEmail, InvalidName, 
 use crate::store::users::NewUser;
 use crate::store::{Store, StoreError};
 
-use limits::{LimitSettings, Limits, TooManyTries};
+use limits::{Beyond, CountedBy, Key, Limits, Rule, TooManyTries, Try, network};
 use password::{HashCost, HashError, Hasher};
+
+/// Wrong passwords borne. Guessing is held back where it comes from; what strangers do to an account only slows others who come
+/// from where its owner never was.
+const LOGIN_RULES: &[Rule] = &[
+    Rule { by: CountedBy::AccountAtAddress, failures: 10, forgiven_every: Duration::from_secs(30), beyond: Beyond::Wait },
+    // Wide: many people may share an address.
+    Rule { by: CountedBy::Address, failures: 100, forgiven_every: Duration::from_secs(3), beyond: Beyond::Wait },
+    Rule {
+        by: CountedBy::Account,
+        failures: 30,
+        forgiven_every: Duration::from_secs(300),
+        beyond: Beyond::Delay { first: Duration::from_secs(2), longest: Duration::from_secs(900) },
+    },
+];
 
 /// How people come in and how long they stay.
 #[derive(Clone, Debug)]
@@ -36,25 +50,11 @@ pub struct AuthSettings {
     pub hashes_running_max: usize,
     /// Password hashes that may wait; one more is sent away.
     pub hashes_waiting_max: usize,
-    /// Wrong passwords borne.
-    pub login_limits: LimitSettings,
 }
 
 impl Default for AuthSettings {
     fn default() -> Self {
-        Self {
-            session_hours: 24,
-            idle_minutes: 15,
-            hash_cost: HashCost::default(),
-            hashes_running_max: 2,
-            hashes_waiting_max: 64,
-            login_limits: LimitSettings {
-                address_failures: 20,
-                address_forgiven_every: Duration::from_secs(6),
-                overall_failures: 600,
-                overall_forgiven_every: Duration::from_millis(200),
-            },
-        }
+        Self { session_hours: 24, idle_minutes: 15, hash_cost: HashCost::default(), hashes_running_max: 2, hashes_waiting_max: 64 }
     }
 }
 
@@ -158,7 +158,7 @@ impl Auth {
     pub fn new(store: Store, seams: Seams, tasks: Tasks, settings: &AuthSettings) -> Result<Self, HashError> {
         let hasher = Hasher::new(seams.clone(), tasks, settings.hash_cost, settings.hashes_running_max, settings.hashes_waiting_max)?;
         Ok(Self {
-            login_limits: Arc::new(Limits::new(Arc::clone(&seams.clock), settings.login_limits)),
+            login_limits: Arc::new(Limits::new(Arc::clone(&seams.clock), LOGIN_RULES)),
             store,
             seams,
             hasher,
@@ -172,16 +172,42 @@ impl Auth {
     /// # Errors
     /// See [`LoginError`].
     pub async fn login(&self, email: &str, password: &Secret<String>, origin: Origin) -> Result<SignedIn, LoginError> {
-        self.login_limits.admit(origin.address)?;
-        let found = match email.parse::<Email>() {
-            Ok(email) => self.store.user_by_email(email).await?,
-            Err(_) => None,
+        let parsed = email.parse::<Email>().ok();
+        let account = sha256(parsed.as_ref().map_or(email, Email::as_str).as_bytes());
+        let found = match parsed {
+            Some(email) => self.store.user_by_email(email).await?,
+            None => None,
         };
-        let right = self.hasher.verify(password, found.as_ref().map(|(_, hash)| hash.as_str())).await?;
+        let counted = self.admit_try(found.as_ref().map(|(user, _)| user), account, &origin).await?;
+        let right = match self.hasher.verify(password, found.as_ref().map(|(_, hash)| hash.as_str())).await {
+            Ok(right) => right,
+            Err(error) => {
+                counted.give_back();
+                return Err(error.into());
+            }
+        };
         match found {
-            Some((user, _)) if right && user.disabled_at.is_none() => self.admit(user, origin).await,
+            Some((user, _)) if right && user.disabled_at.is_none() => {
+                counted.give_back();
+                self.admit(user, origin).await
+            }
             other => Err(self.refuse(other.map(|(user, _)| user), origin).await),
         }
+    }
+
+    /// Counts a try as wrong until it is known to be right. Who was in from the same address before is held back by their own wrong
+    /// tries only, and not by those of strangers.
+    async fn admit_try(&self, user: Option<&User>, account: [u8; 32], origin: &Origin) -> Result<Try<'_>, LoginError> {
+        let own = Key::AccountAtAddress(account, origin.address);
+        let known = match user {
+            Some(user) => {
+                let from = self.store.session_addresses(user.id.clone()).await?;
+                from.into_iter().any(|address| network(address) == network(origin.address))
+            }
+            None => false,
+        };
+        let keys = [own, Key::Address(origin.address), Key::Account(account)];
+        Ok(self.login_limits.admit(if known { &keys[..1] } else { &keys })?)
     }
 
     /// Makes an account, for a caller who may.
@@ -217,7 +243,6 @@ impl Auth {
     }
 
     async fn refuse(&self, user: Option<User>, origin: Origin) -> LoginError {
-        self.login_limits.fail(origin.address);
         // What was typed as an unknown address is not kept: it may have been a password in the wrong field.
         let object = user.map_or_else(|| "unknown account".to_owned(), |user| user.id.to_string());
         let entry = Entry::new(self.seams.now(), Actor::User(None), "auth.login", object).from(origin.address).outcome(Outcome::Refused);
