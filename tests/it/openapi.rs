@@ -15,3 +15,15 @@ fn the_api_is_as_described() {
     let expected = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(actual == expected, "the API differs from {}: look at the difference, then run with ONSITE_UPDATE_SNAPSHOTS=1", path.display());
 }
+
+/// A client made from the description names its operations by their ids.
+#[test]
+fn every_operation_has_a_name_of_its_own() {
+    let (_, document) = onsite::http::router::api();
+    let document = serde_json::to_value(&document).unwrap();
+    let paths = document["paths"].as_object().unwrap();
+    let names = paths.values().flat_map(|path| path.as_object().unwrap().values()).filter_map(|operation| operation["operationId"].as_str());
+    let mut seen = std::collections::BTreeSet::new();
+    let twice: Vec<&str> = names.filter(|name| !seen.insert(*name)).collect();
+    assert!(twice.is_empty(), "operations of the same name: {twice:?}");
+}

@@ -27,14 +27,14 @@ struct InPath {
 }
 
 /// Where the making of an answer stands.
-#[utoipa::path(get, path = "/api/companies/{company}/chat-runs/{run}", tag = "chat", params(("company" = String, Path), ("run" = String, Path)),
+#[utoipa::path(get, path = "/api/companies/{company}/chat-runs/{run}", tag = "chat", operation_id = "get_chat_run", params(("company" = String, Path), ("run" = String, Path)),
     responses((status = 200, body = ChatRun)))]
 async fn read(State(state): State<AppState>, member: CompanyMember, Ids(path): Ids<InPath>) -> Result<Json<ChatRun>, ApiError> {
     state.chat.run(&owner(&member), &path.run).await?.map(Json).ok_or_else(ApiError::not_found)
 }
 
 /// Stops an answer; one that is over stays as it is.
-#[utoipa::path(post, path = "/api/companies/{company}/chat-runs/{run}/cancel", tag = "chat", params(("company" = String, Path), ("run" = String, Path)),
+#[utoipa::path(post, path = "/api/companies/{company}/chat-runs/{run}/cancel", tag = "chat", operation_id = "cancel_chat_run", params(("company" = String, Path), ("run" = String, Path)),
     responses((status = 202, body = ChatRun)))]
 async fn cancel(State(state): State<AppState>, member: CompanyMember, Ids(path): Ids<InPath>) -> Result<(StatusCode, Json<ChatRun>), ApiError> {
     let run = state.chat.cancel(&owner(&member), &path.run).await?.ok_or_else(ApiError::not_found)?;
@@ -42,7 +42,7 @@ async fn cancel(State(state): State<AppState>, member: CompanyMember, Ids(path):
 }
 
 /// The events of an answer (SSE), from after `Last-Event-ID`: `state`, `recalled`, `delta`, `reset`, then `done`, `failed` or `cancelled`.
-#[utoipa::path(get, path = "/api/companies/{company}/chat-runs/{run}/events", tag = "chat", params(("company" = String, Path), ("run" = String, Path)),
+#[utoipa::path(get, path = "/api/companies/{company}/chat-runs/{run}/events", tag = "chat", operation_id = "follow_chat_run", params(("company" = String, Path), ("run" = String, Path)),
     responses((status = 200, content_type = "text/event-stream", body = String), (status = 204, description = "Over, and all of it was seen")))]
 async fn events(State(state): State<AppState>, member: CompanyMember, Ids(path): Ids<InPath>, headers: HeaderMap) -> Result<Response, ApiError> {
     let run = state.chat.run(&owner(&member), &path.run).await?.ok_or_else(ApiError::not_found)?;

@@ -56,14 +56,14 @@ struct NewCompanyRequest {
 }
 
 /// The companies the caller belongs to, the oldest first.
-#[utoipa::path(get, path = "/api/companies", tag = "companies", responses((status = 200, body = CompanyList), (status = 401, body = ErrorEnvelope)))]
+#[utoipa::path(get, path = "/api/companies", tag = "companies", operation_id = "list_companies", responses((status = 200, body = CompanyList), (status = 401, body = ErrorEnvelope)))]
 async fn list(State(state): State<AppState>, Signed(caller): Signed) -> Result<Json<CompanyList>, ApiError> {
     let companies = state.companies.list_for(&caller.user.id).await?;
     Ok(Json(CompanyList { companies: companies.into_iter().map(CompanyView::from).collect() }))
 }
 
 /// Make a company; its maker becomes the owner. For system admins.
-#[utoipa::path(post, path = "/api/companies", tag = "companies", request_body = NewCompanyRequest, responses(
+#[utoipa::path(post, path = "/api/companies", tag = "companies", operation_id = "create_company", request_body = NewCompanyRequest, responses(
     (status = 201, body = CompanyView),
     (status = 404, description = "Not a system admin", body = ErrorEnvelope),
     (status = 422, description = "`invalid_field`", body = ErrorEnvelope),
@@ -80,7 +80,7 @@ async fn create(
 }
 
 /// One company.
-#[utoipa::path(get, path = "/api/companies/{company}", tag = "companies", params(("company" = String, Path)), responses(
+#[utoipa::path(get, path = "/api/companies/{company}", tag = "companies", operation_id = "get_company", params(("company" = String, Path)), responses(
     (status = 200, body = CompanyView),
     (status = 404, body = ErrorEnvelope),
 ))]

@@ -76,14 +76,14 @@ pub(super) fn owner(member: &CompanyMember) -> ChatOwner {
 }
 
 /// The caller's conversations, the one used last first.
-#[utoipa::path(get, path = "/api/companies/{company}/conversations", tag = "chat", params(("company" = String, Path)),
+#[utoipa::path(get, path = "/api/companies/{company}/conversations", tag = "chat", operation_id = "list_conversations", params(("company" = String, Path)),
     responses((status = 200, body = Conversations)))]
 async fn list(State(state): State<AppState>, member: CompanyMember) -> Result<Json<Conversations>, ApiError> {
     Ok(Json(Conversations { conversations: state.chat.list(&owner(&member)).await? }))
 }
 
 /// Begins a conversation.
-#[utoipa::path(post, path = "/api/companies/{company}/conversations", tag = "chat", params(("company" = String, Path)), request_body = NewConversation,
+#[utoipa::path(post, path = "/api/companies/{company}/conversations", tag = "chat", operation_id = "create_conversation", params(("company" = String, Path)), request_body = NewConversation,
     responses((status = 201, body = Conversation)))]
 async fn begin(
     State(state): State<AppState>,
@@ -95,14 +95,14 @@ async fn begin(
 }
 
 /// One conversation.
-#[utoipa::path(get, path = "/api/companies/{company}/conversations/{conversation}", tag = "chat",
+#[utoipa::path(get, path = "/api/companies/{company}/conversations/{conversation}", tag = "chat", operation_id = "get_conversation",
     params(("company" = String, Path), ("conversation" = String, Path)), responses((status = 200, body = Conversation)))]
 async fn read(State(state): State<AppState>, member: CompanyMember, Ids(path): Ids<InPath>) -> Result<Json<Conversation>, ApiError> {
     state.chat.conversation(&owner(&member), &path.conversation).await?.map(Json).ok_or_else(ApiError::not_found)
 }
 
 /// Renames a conversation.
-#[utoipa::path(patch, path = "/api/companies/{company}/conversations/{conversation}", tag = "chat",
+#[utoipa::path(patch, path = "/api/companies/{company}/conversations/{conversation}", tag = "chat", operation_id = "rename_conversation",
     params(("company" = String, Path), ("conversation" = String, Path)), request_body = Rename, responses((status = 200, body = Conversation)))]
 async fn rename(
     State(state): State<AppState>,
@@ -114,7 +114,7 @@ async fn rename(
 }
 
 /// Deletes a conversation; what still runs in it is stopped.
-#[utoipa::path(delete, path = "/api/companies/{company}/conversations/{conversation}", tag = "chat",
+#[utoipa::path(delete, path = "/api/companies/{company}/conversations/{conversation}", tag = "chat", operation_id = "delete_conversation",
     params(("company" = String, Path), ("conversation" = String, Path)), responses((status = 204)))]
 async fn delete(State(state): State<AppState>, member: CompanyMember, Ids(path): Ids<InPath>) -> Result<StatusCode, ApiError> {
     let deleted = state.chat.delete(&owner(&member), &path.conversation).await?;
@@ -122,7 +122,7 @@ async fn delete(State(state): State<AppState>, member: CompanyMember, Ids(path):
 }
 
 /// The messages of a conversation, in order.
-#[utoipa::path(get, path = "/api/companies/{company}/conversations/{conversation}/messages", tag = "chat",
+#[utoipa::path(get, path = "/api/companies/{company}/conversations/{conversation}/messages", tag = "chat", operation_id = "list_messages",
     params(("company" = String, Path), ("conversation" = String, Path)), responses((status = 200, body = Messages)))]
 async fn messages(State(state): State<AppState>, member: CompanyMember, Ids(path): Ids<InPath>) -> Result<Json<Messages>, ApiError> {
     let messages = state.chat.messages(&owner(&member), &path.conversation).await?.ok_or_else(ApiError::not_found)?;
@@ -130,7 +130,7 @@ async fn messages(State(state): State<AppState>, member: CompanyMember, Ids(path
 }
 
 /// Asks. The answer is a run that goes on whoever watches; follow `/chat-runs/{run}/events`.
-#[utoipa::path(post, path = "/api/companies/{company}/conversations/{conversation}/messages", tag = "chat",
+#[utoipa::path(post, path = "/api/companies/{company}/conversations/{conversation}/messages", tag = "chat", operation_id = "send_message",
     params(("company" = String, Path), ("conversation" = String, Path)), request_body = Question, responses((status = 202, body = Asked)))]
 async fn send(
     State(state): State<AppState>,

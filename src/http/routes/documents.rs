@@ -152,7 +152,7 @@ fn capital(error: &DocumentError) -> String {
 }
 
 /// List documents
-#[utoipa::path(get, path = "/api/companies/{company}/documents", tag = "documents", params(("company" = String, Path)),
+#[utoipa::path(get, path = "/api/companies/{company}/documents", tag = "documents", operation_id = "list_documents", params(("company" = String, Path)),
     responses((status = 200, body = DocumentList), (status = 404, body = ErrorEnvelope)))]
 async fn list(State(state): State<AppState>, member: CompanyMember) -> Result<Json<DocumentList>, ApiError> {
     let documents = state.documents.list(&member.company.id).await?;
@@ -163,7 +163,7 @@ async fn list(State(state): State<AppState>, member: CompanyMember) -> Result<Js
 /// Upload a document
 ///
 /// The same name again makes the next version. HTML, Markdown, plain text, CSV and JSON are read.
-#[utoipa::path(post, path = "/api/companies/{company}/documents", tag = "documents", params(("company" = String, Path)),
+#[utoipa::path(post, path = "/api/companies/{company}/documents", tag = "documents", operation_id = "upload_document", params(("company" = String, Path)),
     request_body(content = UploadForm, content_type = "multipart/form-data"),
     responses((status = 201, body = DocumentView), (status = 413, body = ErrorEnvelope), (status = 422, body = ErrorEnvelope)))]
 async fn upload(
@@ -184,7 +184,7 @@ async fn upload(
 }
 
 /// Look at a document
-#[utoipa::path(get, path = "/api/companies/{company}/documents/{document}", tag = "documents",
+#[utoipa::path(get, path = "/api/companies/{company}/documents/{document}", tag = "documents", operation_id = "get_document",
     params(("company" = String, Path), ("document" = String, Path)),
     responses((status = 200, body = DocumentView), (status = 404, body = ErrorEnvelope)))]
 async fn get(State(state): State<AppState>, member: CompanyMember, Ids(path): Ids<DocumentPath>) -> Result<Json<DocumentView>, ApiError> {
@@ -193,7 +193,7 @@ async fn get(State(state): State<AppState>, member: CompanyMember, Ids(path): Id
 }
 
 /// Fetch a document's file
-#[utoipa::path(get, path = "/api/companies/{company}/documents/{document}/content", tag = "documents",
+#[utoipa::path(get, path = "/api/companies/{company}/documents/{document}/content", tag = "documents", operation_id = "download_document",
     params(("company" = String, Path), ("document" = String, Path)),
     responses((status = 200, content_type = "application/octet-stream"), (status = 404, body = ErrorEnvelope)))]
 async fn content(State(state): State<AppState>, member: CompanyMember, Ids(path): Ids<DocumentPath>) -> Result<Response, ApiError> {
@@ -212,7 +212,7 @@ async fn content(State(state): State<AppState>, member: CompanyMember, Ids(path)
 /// Delete a document
 ///
 /// All versions of its name go, with their text and what could be recalled of them.
-#[utoipa::path(delete, path = "/api/companies/{company}/documents/{document}", tag = "documents",
+#[utoipa::path(delete, path = "/api/companies/{company}/documents/{document}", tag = "documents", operation_id = "delete_document",
     params(("company" = String, Path), ("document" = String, Path)),
     responses((status = 204), (status = 404, body = ErrorEnvelope)))]
 async fn delete(State(state): State<AppState>, member: CompanyMember, Ids(path): Ids<DocumentPath>) -> Result<StatusCode, ApiError> {

@@ -60,7 +60,7 @@ struct Rules {
 }
 
 /// The rules in force, oldest first. Without any, nothing leaves.
-#[utoipa::path(get, path = "/api/system-admin/egress/rules", tag = "egress", responses((status = 200, body = Rules), (status = 404, body = ErrorEnvelope)))]
+#[utoipa::path(get, path = "/api/system-admin/egress/rules", tag = "egress", operation_id = "list_egress_rules", responses((status = 200, body = Rules), (status = 404, body = ErrorEnvelope)))]
 async fn list(_admin: SystemAdmin, State(state): State<AppState>) -> Json<Rules> {
     Json(Rules { rules: state.egress.rules().into_iter().map(Into::into).collect() })
 }
@@ -82,7 +82,7 @@ struct NewRule {
 
 /// Allows a destination, from now on.
 #[utoipa::path(
-    post, path = "/api/system-admin/egress/rules", tag = "egress", request_body = NewRule,
+    post, path = "/api/system-admin/egress/rules", tag = "egress", operation_id = "add_egress_rule", request_body = NewRule,
     responses((status = 201, body = RuleView), (status = 409, body = ErrorEnvelope), (status = 422, body = ErrorEnvelope))
 )]
 async fn add(
@@ -101,7 +101,7 @@ async fn add(
 
 /// Stops allowing a destination. What is under way ends by itself.
 #[utoipa::path(
-    delete, path = "/api/system-admin/egress/rules/{id}", tag = "egress", params(("id" = String, Path)),
+    delete, path = "/api/system-admin/egress/rules/{id}", tag = "egress", operation_id = "remove_egress_rule", params(("id" = String, Path)),
     responses((status = 204), (status = 404, body = ErrorEnvelope))
 )]
 async fn remove(
@@ -218,7 +218,7 @@ struct Log {
 }
 
 /// What was tried, newest first: everything that left or was refused.
-#[utoipa::path(get, path = "/api/system-admin/egress/log", tag = "egress", params(LogQuery), responses((status = 200, body = Log), (status = 404, body = ErrorEnvelope)))]
+#[utoipa::path(get, path = "/api/system-admin/egress/log", tag = "egress", operation_id = "list_egress_attempts", params(LogQuery), responses((status = 200, body = Log), (status = 404, body = ErrorEnvelope)))]
 async fn log(_admin: SystemAdmin, State(state): State<AppState>, Query(query): Query<LogQuery>) -> Result<Json<Log>, ApiError> {
     let limit = query.limit.unwrap_or(LOG_ROWS_DEFAULT).clamp(1, LOG_ROWS_MAX);
     let rows = state.egress.recent(limit, query.before).await?;

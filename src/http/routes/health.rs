@@ -32,6 +32,8 @@ struct Readiness {
     ready: bool,
     /// Codes of what stands in the way: `database_unavailable`, `stopping`.
     reasons: Vec<&'static str>,
+    /// The build honours keys of its environment, and every screen says so, sign-in too.
+    development_build: bool,
 }
 
 /// The process can do its work.
@@ -45,7 +47,7 @@ async fn readyz(State(state): State<AppState>) -> Response {
         reasons.push("database_unavailable");
     }
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Readiness { ready: reasons.is_empty(), reasons })).into_response()
+    (status, Json(Readiness { ready: reasons.is_empty(), reasons, development_build: state.licensing.development_build() })).into_response()
 }
 
 /// Metrics for Prometheus.

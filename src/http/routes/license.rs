@@ -111,7 +111,7 @@ impl From<LicenceStatus> for LicenceView {
 }
 
 /// The state of the licence.
-#[utoipa::path(get, path = "/api/license", tag = "license", responses((status = 200, body = LicenceView)))]
+#[utoipa::path(get, path = "/api/license", tag = "license", operation_id = "get_license", responses((status = 200, body = LicenceView)))]
 async fn show(State(state): State<AppState>, _: Signed) -> Result<Json<LicenceView>, ApiError> {
     Ok(Json(state.licensing.status().await?.into()))
 }
@@ -124,7 +124,7 @@ struct NewCode {
 }
 
 /// Enters a code: as JSON, as plain text, or as an uploaded file. It counts at once.
-#[utoipa::path(post, path = "/api/license", tag = "license",
+#[utoipa::path(post, path = "/api/license", tag = "license", operation_id = "enter_license",
     request_body(content((NewCode = "application/json"), (String = "text/plain"), (String = "multipart/form-data"))),
     responses((status = 200, body = LicenceView), (status = 422, description = "The reason code, in words, with a remedy")))]
 async fn enter(

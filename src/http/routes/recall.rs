@@ -152,7 +152,7 @@ struct ChunkPath {
 }
 
 /// The chunk that a citation names.
-#[utoipa::path(get, path = "/api/companies/{company}/chunks/{chunk}", tag = "recall",
+#[utoipa::path(get, path = "/api/companies/{company}/chunks/{chunk}", tag = "recall", operation_id = "get_chunk",
     params(("company" = String, Path), ("chunk" = String, Path)), responses((status = 200, body = ChunkView), (status = 404)))]
 async fn chunk(member: CompanyMember, State(state): State<AppState>, Ids(path): Ids<ChunkPath>) -> Result<Json<ChunkView>, ApiError> {
     let chunk = state.recall.chunk(&member.company.id, &member.caller.user.id, path.chunk).await?.ok_or_else(ApiError::not_found)?;
@@ -187,7 +187,7 @@ struct PagePath {
 }
 
 /// The text of a source by its hash, to show a quote in its surroundings. Who knows the hash has seen a citation of it.
-#[utoipa::path(get, path = "/api/companies/{company}/pages/{content_hash}", tag = "recall",
+#[utoipa::path(get, path = "/api/companies/{company}/pages/{content_hash}", tag = "recall", operation_id = "get_page",
     params(("company" = String, Path), ("content_hash" = String, Path)), responses((status = 200, body = PageView), (status = 404)))]
 async fn page(member: CompanyMember, State(state): State<AppState>, Ids(path): Ids<PagePath>) -> Result<Json<PageView>, ApiError> {
     let page = state.recall.page(&member.company.id, &path.content_hash).await?.ok_or_else(ApiError::not_found)?;

@@ -91,7 +91,7 @@ impl From<TokenTransaction> for TransactionView {
 }
 
 /// What the company used, by type, day and model.
-#[utoipa::path(get, path = "/api/companies/{company}/usage", tag = "usage", params(("company" = String, Path), Span),
+#[utoipa::path(get, path = "/api/companies/{company}/usage", tag = "usage", operation_id = "get_usage", params(("company" = String, Path), Span),
     responses((status = 200, body = UsageView)))]
 async fn show(State(state): State<AppState>, member: CompanyMember, Query(span): Query<Span>) -> Result<Json<UsageView>, ApiError> {
     let member = member.at_least(Role::Dev)?;

@@ -1,11 +1,22 @@
 import { errorFrom } from './errors';
+import type { paths } from './schema';
 
-type Query = Record<string, string | number | undefined>;
+type Method = 'get' | 'post' | 'patch' | 'delete';
+/** The addresses that know a method. */
+export type PathOf<M extends Method> = { [P in keyof paths]: paths[P] extends Record<M, object> ? P : never }[keyof paths];
+type Operation<M extends Method, P extends PathOf<M>> = paths[P] extends Record<M, infer O> ? O : never;
 
-export interface RequestOptions {
-  query?: Query;
+type PathParts<O> = O extends { parameters: { path: infer T } } ? { path: T } : { path?: never };
+type Query<O> = O extends { parameters: { query?: infer T } } ? { query?: T } : { query?: never };
+type Body<O> = O extends { requestBody: { content: { 'application/json': infer T } } } ? { json: T } : { json?: never };
+type Given<O> = PathParts<O> & Query<O> & Body<O>;
+
+type Good = 200 | 201 | 202 | 204;
+type Content<R> = R extends { content: { 'application/json': infer T } } ? T : void;
+type Answer<O> = O extends { responses: infer R } ? Content<R[Extract<keyof R, Good>]> : never;
+
+interface SendOptions {
   json?: unknown;
-  body?: BodyInit;
   headers?: Record<string, string>;
   signal?: AbortSignal;
 }
@@ -17,31 +28,38 @@ export function whenSignedOut(handler: () => void): void {
   onSignedOut = handler;
 }
 
-export function address(path: string, query: Query = {}): string {
-  const parts = Object.entries(query)
-    .filter(([, value]) => value !== undefined && value !== '')
+/** An address of the API with its `{parts}` filled in, and the query values that are there. */
+export function address(path: keyof paths, parts: Record<string, string> = {}, query: Record<string, unknown> = {}): string {
+  const filled = path.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(parts[name] ?? ''));
+  const asked = Object.entries(query)
+    .filter(([, value]) => value !== undefined && value !== null && value !== '')
     .map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(String(value))}`);
-  return parts.length ? `${path}?${parts.join('&')}` : path;
+  return asked.length ? `${filled}?${asked.join('&')}` : filled;
 }
 
 /** Sends a request; anything but a 2xx is thrown as an ApiError. */
-export async function send(method: string, path: string, options: RequestOptions = {}): Promise<Response> {
+export async function send(method: string, url: string, options: SendOptions = {}): Promise<Response> {
   const headers: Record<string, string> = { accept: 'application/json', ...options.headers };
   if (options.json !== undefined) headers['content-type'] = 'application/json';
-  const response = await fetch(address(path, options.query), {
-    method,
+  const response = await fetch(url, {
+    method: method.toUpperCase(),
     headers,
-    body: options.json !== undefined ? JSON.stringify(options.json) : options.body,
+    body: options.json !== undefined ? JSON.stringify(options.json) : undefined,
     signal: options.signal,
     credentials: 'same-origin',
   });
   if (response.ok) return response;
-  if (response.status === 401 && !path.startsWith('/api/auth/') && !path.startsWith('/api/setup')) onSignedOut();
+  if (response.status === 401 && !url.startsWith('/api/auth/') && !url.startsWith('/api/setup')) onSignedOut();
   throw await errorFrom(response);
 }
 
-/** Sends a request and reads its JSON answer. */
-export async function call<T>(method: string, path: string, options: RequestOptions = {}): Promise<T> {
-  const response = await send(method, path, options);
-  return response.status === 204 ? (undefined as T) : ((await response.json()) as T);
+/** Calls an operation of the API: its address, what it is given and what it answers are those of the OpenAPI document. */
+export async function call<M extends Method, P extends PathOf<M>>(
+  method: M,
+  path: P,
+  ...[given]: object extends Given<Operation<M, P>> ? [Given<Operation<M, P>>?] : [Given<Operation<M, P>>]
+): Promise<Answer<Operation<M, P>>> {
+  const { path: parts, query, json } = (given ?? {}) as { path?: Record<string, string>; query?: Record<string, unknown>; json?: unknown };
+  const response = await send(method, address(path, parts, query), { json });
+  return (response.status === 204 ? undefined : await response.json()) as Answer<Operation<M, P>>;
 }

@@ -12,13 +12,13 @@ interface Refusal {
 }
 
 /** Uploads a file with progress, which fetch cannot report. */
-export function upload(path: string, file: File, onProgress: (sent: number, total: number) => void): Promise<DocumentView> {
+export function upload(path: string, file: File, onProgress?: (sent: number, total: number) => void): Promise<DocumentView> {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open('POST', path);
     request.responseType = 'json';
     request.setRequestHeader('accept', 'application/json');
-    request.upload.onprogress = (event) => onProgress(event.loaded, event.total);
+    request.upload.onprogress = (event) => onProgress?.(event.loaded, event.total);
     request.onload = () => {
       if (request.status >= 200 && request.status < 300) resolve(request.response as DocumentView);
       else reject(refusal(request));

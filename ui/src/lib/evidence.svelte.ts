@@ -48,9 +48,9 @@ export function fromCitation(citation: Citation): Exhibit {
   return {
     quote: citation.quote,
     title: citation.title,
-    url: citation.url,
-    documentId: citation.document_id,
-    pageNumber: citation.page_number,
+    url: citation.url ?? null,
+    documentId: citation.document_id ?? null,
+    pageNumber: citation.page_number ?? null,
     contentHash: citation.content_hash,
     collectedAt: citation.collected_at,
     freshness: citation.freshness,

@@ -1,6 +1,6 @@
 // Who is signed in, what the appliance says about itself, and which company is being looked at.
 
-import { api, ApiError, asApiError, type Company, type Me, type SetupState, type Status } from '../api';
+import { api, ApiError, asApiError, type Company, type Me, type Readiness, type SetupState, type Status } from '../api';
 import { whenSignedOut } from '../api/client';
 import { keep, read } from './storage';
 
@@ -14,6 +14,8 @@ let phase = $state<Phase>('loading');
 let me = $state<Me | null>(null);
 let setup = $state<SetupState | null>(null);
 let status = $state<Status | null>(null);
+// What the appliance says to anybody: asked for only where nobody is signed in.
+let readiness = $state<Readiness | null>(null);
 let trouble = $state<ApiError | null>(null);
 let ended = $state(false);
 
@@ -44,7 +46,7 @@ export const session = {
     return me?.user.system_admin ?? false;
   },
   get developmentBuild(): boolean {
-    return me?.development_build ?? setup?.development_build ?? status?.development_build ?? false;
+    return me?.development_build ?? setup?.development_build ?? status?.development_build ?? readiness?.development_build ?? false;
   },
 };
 
@@ -90,6 +92,11 @@ export async function loadMe(): Promise<void> {
   keep(SIGNED_IN, 'yes');
   phase = 'signed-in';
   void refreshStatus();
+}
+
+/** Asks what the appliance says before one has signed in. */
+export async function findReadiness(): Promise<void> {
+  readiness = await api.readiness().catch(() => readiness);
 }
 
 export async function refreshStatus(): Promise<void> {

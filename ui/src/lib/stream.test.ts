@@ -13,7 +13,7 @@ const message: Message = {
   quoted: true,
   tokens: { prompt: 3, completion: 2 },
   seconds: 0.4,
-  state: 'done',
+  state: 'succeeded',
   created_at: '2026-01-01T00:00:00Z',
 };
 
