@@ -66,6 +66,19 @@ impl Store {
         .await
     }
 
+    /// Lets ingests that nobody works on any more wait again, or gives them up after [`ATTEMPTS_MAX`] attempts.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn recover_ingests(&self, now: Timestamp) -> Result<(), StoreError> {
+        let running = self.read("look for running ingests", |conn| {
+            // Written as the index has it, so that it answers.
+            let sql = "SELECT 1 FROM widget_runs WHERE ingest IN ('pending', 'running') AND ingest = 'running'";
+            Ok(conn.prepare_cached(sql)?.exists([])?)
+        });
+        if running.await? { self.write("recover ingests", move |tx| recover(tx, now).map(|_| ())).await } else { Ok(()) }
+    }
+
     /// Runs of a widget that have a report, the latest first: those beyond the first few lose their chunks.
     ///
     /// # Errors
@@ -136,20 +149,4 @@ fn keep(tx: &Connection, id: &RunId, step: IngestStep, now: Timestamp) -> Result
         events.push(RunEvent::Done { report_id, ingest: step.state, chunks: step.chunks });
     }
     tell(tx, id, &events, now)
-}
-
-/// The runs whose ingest waits: for tests and the doctor.
-impl Store {
-    /// Runs whose ingest waits or works, the longest-waiting first.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn runs_to_ingest(&self, limit: u32) -> Result<Vec<RunId>, StoreError> {
-        self.read("runs to ingest", move |conn| {
-            let mut statement =
-                conn.prepare_cached("SELECT id FROM widget_runs WHERE ingest IN ('pending', 'running') ORDER BY finished_at, id LIMIT ?1")?;
-            Ok(statement.query_map([limit], |row| row.get(0))?.collect::<Result<_, _>>()?)
-        })
-        .await
-    }
 }

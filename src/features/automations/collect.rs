@@ -1,12 +1,11 @@
 //! The first step of a run: pages of sites or texts of documents, each kept with its fate as it is met.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use url::Url;
 
 use super::Automations;
 use super::execute::Stop;
@@ -29,6 +28,8 @@ struct Collected {
     sources: Vec<CollectedSource>,
     hashes: HashSet<String>,
     failures: Vec<(String, RunError)>,
+    /// Hosts that egress refused.
+    refused: BTreeSet<String>,
     skipped: Vec<(String, String)>,
 }
 
@@ -119,6 +120,11 @@ impl Automations {
                 page.reason = Some(format!("{}: {}", error.code, error.message));
                 collected.failures.push((url, error));
             }
+            MetOutcome::Refused(host, error) => {
+                page.fate = PageFate::Failed;
+                page.reason = Some(format!("{}: {}", error.code, error.message));
+                collected.refused.insert(host);
+            }
             MetOutcome::Text(text) => {
                 let content_hash = text.content_hash();
                 if collected.hashes.insert(content_hash.clone()) {
@@ -187,21 +193,17 @@ impl Automations {
 impl Collected {
     /// Why there is nothing to report on: the most telling reason, with its remedy.
     fn nothing(&self, widget: &Widget) -> RunError {
-        let refused: Vec<&(String, RunError)> = self.failures.iter().filter(|(_, error)| error.code == "egress_not_allowed").collect();
-        if !refused.is_empty() && refused.len() == self.failures.len() {
-            let mut hosts: Vec<String> = refused.iter().filter_map(|(url, _)| host_of(url)).collect();
-            hosts.sort();
-            hosts.dedup();
-            let named = hosts.join(", ");
+        if let Some((url, error)) = self.failures.first() {
+            let code = if self.failures.iter().all(|(_, other)| other.code == error.code) { error.code.as_str() } else { "site_unreachable" };
+            return RunError::new(code, format!("Nothing could be collected. {url}: {}", error.message), error.remedy.clone());
+        }
+        if !self.refused.is_empty() {
+            let named = self.refused.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
             return RunError::new(
                 "egress_not_allowed",
                 format!("Onsite may not reach {named}."),
                 format!("A system admin can allow {named} under Appliance › Egress; then run this again."),
             );
-        }
-        if let Some((url, error)) = self.failures.iter().find(|(_, error)| error.code != "egress_not_allowed") {
-            let code = if self.failures.iter().all(|(_, other)| other.code == error.code) { error.code.as_str() } else { "site_unreachable" };
-            return RunError::new(code, format!("Nothing could be collected. {url}: {}", error.message), error.remedy.clone());
         }
         if self.skipped.iter().any(|(_, reason)| reason.starts_with("robots")) {
             return RunError::new(
@@ -228,12 +230,6 @@ impl Collected {
         };
         RunError::new("nothing_collected", message, remedy)
     }
-}
-
-fn host_of(url: &str) -> Option<String> {
-    let url = Url::parse(url).ok()?;
-    let host = url.host_str()?;
-    Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
 }
 
 /// The document that a page's address of a run names.

@@ -32,11 +32,13 @@ impl Automations {
         Ok(())
     }
 
-    /// Starts waiting runs while there are places. Returns how many it started.
+    /// Puts back runs that nobody works on, and starts waiting ones while there are places. Returns how many it started.
     ///
     /// # Errors
     /// The store's failure.
     pub async fn drive(&self) -> Result<usize, AutomationError> {
+        let _alone = self.inner.driving.lock().await;
+        self.put_back_abandoned().await?;
         let mut started = 0;
         while !self.parts().tasks.is_stopping() {
             let Ok(place) = std::sync::Arc::clone(&self.inner.places).try_acquire_owned() else { break };
@@ -46,6 +48,19 @@ impl Automations {
             started += 1;
         }
         Ok(started)
+    }
+
+    /// A claim whose answer was lost leaves a run that is working in the store and nowhere else: it would block its widget.
+    async fn put_back_abandoned(&self) -> Result<(), StoreError> {
+        for id in self.store().working_runs().await? {
+            // One that ends meanwhile is over in the store before it leaves the map, and what is over is left alone.
+            let abandoned = !self.working().contains_key(&id);
+            if abandoned && self.store().put_back_run(id.clone(), self.now()).await? {
+                tracing::warn!(run = %id, "nobody worked on this run: it was put back");
+                self.tell(&id);
+            }
+        }
+        Ok(())
     }
 
     fn begin(&self, run: Run, place: OwnedSemaphorePermit) {
@@ -93,8 +108,16 @@ impl Automations {
             Some(error) => tracing::warn!(run = %id, code = error.code, message = error.message, "run failed"),
             None => tracing::info!(run = %id, "run cancelled"),
         }
-        while let Err(failed) = self.store().end_run(id.clone(), error.clone(), self.now()).await {
-            tracing::error!(run = %id, error = %failed, "the end of a run cannot be written yet");
+        self.insist("the end of a run cannot be written yet", || self.store().end_run(id.clone(), error.clone(), self.now())).await;
+    }
+
+    /// Writes something as often as it takes, until the app stops: a full disk has room again some time.
+    pub(super) async fn insist<T, F>(&self, what: &'static str, write: impl Fn() -> F)
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        while let Err(error) = write().await {
+            tracing::error!(%error, "{what}");
             tokio::select! {
                 () = self.parts().tasks.stopping() => return,
                 () = self.parts().seams.clock.sleep(RETRY) => {}

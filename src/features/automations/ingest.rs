@@ -26,6 +26,9 @@ impl Automations {
     /// # Errors
     /// The store's failure; what was being ingested waits again.
     pub async fn ingest_waiting(&self) -> Result<usize, AutomationError> {
+        let _alone = self.inner.ingesting.lock().await;
+        // Nobody else ingests: one that still runs is left over from a look that broke off, and counts as an attempt.
+        self.store().recover_ingests(self.now()).await?;
         let mut ended = 0;
         while !self.parts().tasks.is_stopping() {
             let Some(run) = self.store().claim_next_ingest(self.now()).await? else { break };
@@ -41,11 +44,12 @@ impl Automations {
                     break;
                 }
                 Err(IngestError::Store(error)) => {
-                    self.store().put_back_ingest(run.id).await?;
+                    self.insist("an ingest cannot be put back yet", || self.store().put_back_ingest(run.id.clone())).await;
                     return Err(error.into());
                 }
             };
-            self.store().step_ingest(run.id.clone(), step, self.now()).await?;
+            // As often as it takes: one that stayed open would be embedded again.
+            self.insist("the end of an ingest cannot be written yet", || self.store().step_ingest(run.id.clone(), step.clone(), self.now())).await;
             self.tell(&run.id);
             ended += 1;
         }

@@ -103,6 +103,10 @@ struct Inner {
     parts: AutomationsParts,
     places: Arc<Semaphore>,
     working: Mutex<HashMap<RunId, CancellationToken>>,
+    /// Held by whoever takes runs from the queue, so that a run between its claim and its worker is not taken for abandoned.
+    driving: tokio::sync::Mutex<()>,
+    /// Held by whoever ingests.
+    ingesting: tokio::sync::Mutex<()>,
     run_nudge: Nudge,
     ingest_nudge: Nudge,
 }
@@ -131,7 +135,15 @@ impl Automations {
     #[must_use]
     pub fn new(parts: AutomationsParts) -> Self {
         let places = Arc::new(Semaphore::new(parts.settings.runs_at_once.max(1)));
-        let inner = Inner { parts, places, working: Mutex::default(), run_nudge: Nudge::default(), ingest_nudge: Nudge::default() };
+        let inner = Inner {
+            parts,
+            places,
+            working: Mutex::default(),
+            driving: tokio::sync::Mutex::default(),
+            ingesting: tokio::sync::Mutex::default(),
+            run_nudge: Nudge::default(),
+            ingest_nudge: Nudge::default(),
+        };
         Self { inner: Arc::new(inner) }
     }
 

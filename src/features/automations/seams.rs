@@ -71,6 +71,8 @@ pub enum MetOutcome {
     Skipped(String),
     /// It could not be had.
     Failed(RunError),
+    /// Egress refused this host: the page's own, or one that it redirects to.
+    Refused(String, RunError),
 }
 
 /// Fetches pages.

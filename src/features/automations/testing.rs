@@ -36,6 +36,8 @@ pub(super) enum Page {
     Text(&'static str),
     /// It cannot be had.
     Fails(&'static str),
+    /// Egress refuses this host, on the way to it.
+    Refuses(&'static str),
     /// It is left out.
     Skips(&'static str),
     /// It never comes.
@@ -197,6 +199,7 @@ impl Collector for Script {
                 let outcome = match page {
                     Page::Text(text) => MetOutcome::Text(Arc::new(page_text(text))),
                     Page::Fails(code) => MetOutcome::Failed(RunError::new(code, "it did not work", "do something")),
+                    Page::Refuses(host) => MetOutcome::Refused(host.into(), RunError::new("egress_not_allowed", "not allowed", "allow it")),
                     Page::Skips(reason) => MetOutcome::Skipped(reason.into()),
                     Page::Hangs => return job.stop.cancelled().await,
                     Page::Panics => panic!("on purpose"),

@@ -1,5 +1,6 @@
 //! Whole stories: from a draft to a cited report, with whatever can go wrong on the way.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::testing::{Bench, Page, World, bench, settings};
@@ -10,6 +11,7 @@ use crate::model::role::Role;
 use crate::model::run::{IngestState, PageFate, RunState};
 use crate::model::schedule::Schedule;
 use crate::model::widget::{SourceClass, Visibility, WidgetDraft, testing::draft};
+use crate::store::StoreError;
 
 async fn widget(bench: &Bench, viewer: &Viewer, draft: WidgetDraft) -> WidgetId {
     bench.automations.create_widget(viewer, draft).await.unwrap().widget.id
@@ -143,9 +145,9 @@ async fn each_failure_says_what_happened_and_what_to_do() {
     let id = widget(&bench, &viewer, draft()).await;
     let cases = [
         (
-            vec![("http://a.example/", Page::Fails("egress_not_allowed")), ("http://b.example:8080/x", Page::Fails("egress_not_allowed"))],
+            vec![("http://a.example/", Page::Refuses("b.example:8080")), ("http://a.example/x", Page::Refuses("a.example"))],
             "egress_not_allowed",
-            "a.example, b.example:8080",
+            "may not reach a.example, b.example:8080.",
         ),
         (vec![("http://a.example/", Page::Fails("connect"))], "connect", "http://a.example/: it did not work"),
         (vec![("http://a.example/", Page::Fails("connect")), ("http://b.example/", Page::Fails("tls"))], "site_unreachable", "a.example"),
@@ -238,6 +240,52 @@ fn a_killed_process_resumes_its_run_and_its_ingest() {
         assert_eq!(spent.iter().filter(|row| row.tx_type.as_str() == "automation_spend").count(), 1, "charged once");
         assert!(bench.ledger.verify().await.unwrap().first_error.is_none());
     });
+}
+
+#[tokio::test]
+async fn what_was_claimed_and_lost_is_taken_up_without_a_restart() {
+    let bench = bench().await;
+    let viewer = bench.viewer().await;
+    bench.world.set_pages(two_pages());
+    let id = widget(&bench, &viewer, draft()).await;
+    let run = bench.automations.start_run(&viewer, &id).await.unwrap();
+    bench.store.claim_next_run(bench.seams.now()).await.unwrap().unwrap();
+    assert_eq!(bench.automations.drive().await.unwrap(), 1);
+    let run = bench.until(&viewer, &run.id, |run| !run.state.is_active()).await;
+    assert_eq!((run.state, run.attempt), (RunState::Succeeded, 1), "it was put back and ran");
+
+    bench.store.claim_next_ingest(bench.seams.now()).await.unwrap().unwrap();
+    assert_eq!(bench.automations.ingest_waiting().await.unwrap(), 1);
+    assert_eq!(bench.until(&viewer, &run.id, |_| true).await.ingest, IngestState::Done);
+}
+
+#[tokio::test]
+async fn a_run_at_work_is_not_taken_for_abandoned() {
+    let bench = bench().await;
+    let viewer = bench.viewer().await;
+    bench.world.set_pages(vec![("http://a.example/1", Page::Hangs)]);
+    let id = widget(&bench, &viewer, draft()).await;
+    let run = bench.automations.start_run(&viewer, &id).await.unwrap();
+    assert_eq!((bench.automations.drive().await.unwrap(), bench.automations.drive().await.unwrap()), (1, 0));
+    assert_eq!(bench.story(&run.id).await, ["queued", "collecting"]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_is_written_once_there_is_room_again() {
+    let bench = bench().await;
+    let (tries, full) = (AtomicU32::new(0), || Err(StoreError::DiskFull { operation: "test" }));
+    let written = bench.automations.insist("not yet", || std::future::ready(if tries.fetch_add(1, Ordering::SeqCst) < 2 { full() } else { Ok(()) }));
+    let mut moved = std::pin::pin!(async {
+        loop {
+            bench.world.clock.advance(Duration::from_secs(5));
+            tokio::task::yield_now().await;
+        }
+    });
+    tokio::select! {
+        () = written => {}
+        () = &mut moved => {}
+    }
+    assert_eq!(tries.load(Ordering::SeqCst), 3);
 }
 
 fn runtime() -> tokio::runtime::Runtime {

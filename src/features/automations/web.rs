@@ -140,7 +140,7 @@ impl PageSink for Sink {
             }
             Fate::Failed(reason) => {
                 status = reason.status;
-                MetOutcome::Failed(failed(reason))
+                failed(reason)
             }
         };
         let page =
@@ -168,8 +168,12 @@ fn links_of(text: &PageText) -> PageLinks {
     PageLinks { links: text.links.clone(), next: text.next_link.clone() }
 }
 
-fn failed(reason: Reason) -> RunError {
-    run_error(reason.code, reason.message, reason.remedy)
+fn failed(reason: Reason) -> MetOutcome {
+    let error = run_error(reason.code, reason.message, reason.remedy);
+    match reason.refused {
+        Some(host) => MetOutcome::Refused(host, error),
+        None => MetOutcome::Failed(error),
+    }
 }
 
 fn run_error(code: &str, message: String, remedy: Option<String>) -> RunError {
@@ -251,7 +255,7 @@ mod tests {
                     known.insert(page.url.to_string(), KnownPage { content_hash, etag: page.etag, last_modified: None, this_run: None });
                     format!("{} text", page.url.path())
                 }
-                MetOutcome::Skipped(reason) | MetOutcome::Failed(RunError { code: reason, .. }) => {
+                MetOutcome::Skipped(reason) | MetOutcome::Failed(RunError { code: reason, .. }) | MetOutcome::Refused(reason, _) => {
                     format!("{} {}", page.url.path(), reason.split(':').next().unwrap())
                 }
             });
@@ -280,8 +284,24 @@ mod tests {
         };
         assert_eq!(collector.check(&server.url("/")).unwrap_err().code, "egress_not_allowed");
         let met = collect(&collector, &server.url("/"), HashMap::new()).await;
-        let MetOutcome::Failed(error) = &met[0].outcome else { panic!("{met:?}") };
-        assert_eq!(error.code, "egress_not_allowed");
+        let MetOutcome::Refused(host, error) = &met[0].outcome else { panic!("{met:?}") };
+        assert_eq!((host.as_str(), error.code.as_str()), (server.url("/").authority(), "egress_not_allowed"));
         assert_eq!(server.asked().len(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_refused_redirect_names_the_host_it_leads_to() {
+        let server = TestServer::start(|_| Reply::Whole("302 Found", vec![("Location", "http://127.0.0.2:8080/x".into())], Vec::new()));
+        let way_out = egress(&[("127.0.0.1", None, true)], Arc::new(FixedNames::default())).await;
+        let collector = WebCollector {
+            egress: way_out.egress.clone(),
+            seams: Seams::system(),
+            tasks: way_out.tasks.clone(),
+            library: Arc::clone(&World::new().script) as _,
+            settings: CrawlSettings::default(),
+        };
+        let met = collect(&collector, &server.url("/"), HashMap::new()).await;
+        let told: Vec<&str> = met.iter().map(|page| if let MetOutcome::Refused(host, _) = &page.outcome { host } else { "" }).collect();
+        assert_eq!(told, ["127.0.0.2:8080"]);
     }
 }

@@ -64,15 +64,23 @@ pub struct Reason {
     pub remedy: Option<String>,
     /// The HTTP status, where it is the reason.
     pub status: Option<u16>,
+    /// The host that egress refused, with its port unless it goes without saying: after a redirect not the host of the page.
+    pub refused: Option<String>,
 }
 
 impl Reason {
     pub(super) fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), remedy: None, status: None }
+        Self { code, message: message.into(), remedy: None, status: None, refused: None }
     }
 
     pub(super) fn of(error: &EgressError) -> Self {
-        Self { code: error.code(), message: error.to_string(), remedy: Some(error.remedy()), status: None }
+        let refused = match error {
+            EgressError::NotAllowed { host, port: 80 | 443, .. } => Some(host.clone()),
+            EgressError::NotAllowed { host, port, .. } if host.contains(':') => Some(format!("[{host}]:{port}")),
+            EgressError::NotAllowed { host, port, .. } => Some(format!("{host}:{port}")),
+            _ => None,
+        };
+        Self { code: error.code(), message: error.to_string(), remedy: Some(error.remedy()), status: None, refused }
     }
 }
 
