@@ -187,7 +187,8 @@ pub fn start_jobs(composed: &Composed) {
 
 fn automations_settings(config: &Config) -> AutomationsSettings {
     let ingest = config.recall.automation_vectorstore_enabled;
-    AutomationsSettings { runs_at_once: size(config.orchestration.runs_max), ingest, ..AutomationsSettings::default() }
+    let report_days = u32::try_from(config.appliance.report_days).ok().filter(|days| *days > 0);
+    AutomationsSettings { runs_at_once: size(config.orchestration.runs_max), ingest, report_days, ..AutomationsSettings::default() }
 }
 
 fn chat_settings(config: &Config) -> ChatSettings {

@@ -16,6 +16,8 @@ section! {
         extra_ca_file: Option<String> = "ONSITE_EXTRA_CA_FILE", Kind::Text, None, Yes;
         /// The largest document that can be uploaded, in megabytes.
         upload_megabytes_max: u64 = "ONSITE_UPLOAD_MEGABYTES_MAX", Kind::Integer(1, 1_024), Some("50"), Yes;
+        /// Days for which reports are kept, with what is recalled from them; the latest of each automation stays. 0 = for ever.
+        report_days: u64 = "ONSITE_REPORT_DAYS", Kind::Integer(0, 36_500), Some("365"), Yes;
         /// PostgreSQL instead of the embedded database.
         database_url: Option<Secret<String>> = "DATABASE_URL", Kind::Secret(None), None, NotYet;
         /// Accepted so that an environment file can be carried over; not needed.

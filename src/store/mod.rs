@@ -21,6 +21,7 @@ pub mod migrate;
 pub mod page_texts;
 mod readers;
 pub mod reports;
+pub mod retention;
 pub mod run_ingests;
 pub mod run_pages;
 pub mod runs;

@@ -92,28 +92,6 @@ impl Store {
         })
         .await
     }
-
-    /// Removes the events of runs that ended before `before`. Returns how many runs' events went.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn prune_run_events(&self, before: Timestamp, limit: u32) -> Result<usize, StoreError> {
-        self.write("prune run events", move |tx| {
-            // Every stream has a first event: one look-up a run, and no scan of all events.
-            let old: Vec<RunId> = tx
-                .prepare_cached(
-                    "SELECT r.id FROM widget_runs r JOIN run_events e ON e.stream_id = r.id AND e.seq = 1
-                     WHERE r.finished_at < ?1 AND r.ingest NOT IN ('pending', 'running') LIMIT ?2",
-                )?
-                .query_map((before, limit), |row| row.get(0))?
-                .collect::<Result<_, _>>()?;
-            for run in &old {
-                tx.prepare_cached("DELETE FROM run_events WHERE stream_id = ?1")?.execute([run])?;
-            }
-            Ok(old.len())
-        })
-        .await
-    }
 }
 
 /// Ingests that a dead process left half done start over, unless they have killed it too often.

@@ -58,11 +58,13 @@ pub struct AutomationsSettings {
     pub collect_seconds_max: u64,
     /// Days for which the events of an ended run are kept.
     pub event_days: u32,
+    /// Days for which reports are kept (`ONSITE_REPORT_DAYS`); `None` = for ever.
+    pub report_days: Option<u32>,
 }
 
 impl Default for AutomationsSettings {
     fn default() -> Self {
-        Self { runs_at_once: 8, ingest: false, collect_seconds_max: 3_600, event_days: 30 }
+        Self { runs_at_once: 8, ingest: false, collect_seconds_max: 3_600, event_days: 30, report_days: Some(365) }
     }
 }
 

@@ -79,7 +79,6 @@ CREATE TABLE run_pages (
   fetched_at    INTEGER NOT NULL,
   PRIMARY KEY (run_id, position)
 ) STRICT;
-CREATE INDEX run_pages_by_widget_url ON run_pages (widget_id, url, fetched_at);
 
 CREATE TABLE reports (
   id           TEXT PRIMARY KEY,
@@ -109,6 +108,7 @@ CREATE TABLE metric_points (
   collected_at INTEGER NOT NULL,
   PRIMARY KEY (widget_id, name, unit, report_id)
 ) STRICT;
+CREATE INDEX metric_points_by_report ON metric_points (report_id);
 
 -- Events of widget runs and chat runs: what a follower is shown, from any point.
 CREATE TABLE run_events (

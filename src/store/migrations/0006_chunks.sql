@@ -26,6 +26,7 @@ CREATE TABLE chunks (
   metadata_json     TEXT    NOT NULL DEFAULT '{}'
 ) STRICT;
 CREATE INDEX chunks_by_run ON chunks (run_id) WHERE run_id IS NOT NULL;
+CREATE INDEX chunks_by_report ON chunks (report_id) WHERE report_id IS NOT NULL;
 CREATE INDEX chunks_by_widget ON chunks (widget_id, collected_at) WHERE widget_id IS NOT NULL;
 CREATE INDEX chunks_by_document ON chunks (document_id) WHERE document_id IS NOT NULL;
 CREATE INDEX chunks_by_hash ON chunks (company_id, chunk_hash);
