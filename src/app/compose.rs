@@ -14,6 +14,7 @@ use crate::features::automations::{
 };
 use crate::features::chat::{Chat, ChatParts, ChatSettings};
 use crate::features::documents::{DocumentSettings, Documents, RecallIngester as DocumentIngester};
+use crate::features::members::Members;
 use crate::features::setup::Setup;
 use crate::http::AppState;
 use crate::http::metrics::Metrics;
@@ -84,6 +85,7 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
 
     let ring = KeyRing::of_build(config.licence.public_key_pem.as_deref()).map_err(StartError::part("LICENSE_PUBLIC_KEY_PEM"))?;
     let licensing = Licensing::new(store.clone(), seams.clone(), LicensingSettings { ring, build_date: build_date() });
+    let members = Members::new(store.clone(), seams.clone(), auth.clone(), licensing.clone());
     let plans = Plans::new(licensing.clone());
     let ledger_settings = LedgerSettings { daily_free_tokens: config.tokens.daily_free_amount };
     let ledger = Ledger::new(store.clone(), seams.clone(), tasks.clone(), ledger_settings);
@@ -156,6 +158,7 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
         facts: Arc::new(facts),
         ledger,
         licensing,
+        members,
         metrics: Metrics::new(env!("CARGO_PKG_VERSION")),
         plans,
         recall,

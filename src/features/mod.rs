@@ -3,4 +3,5 @@
 pub mod automations;
 pub mod chat;
 pub mod documents;
+pub mod members;
 pub mod setup;

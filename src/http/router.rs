@@ -27,6 +27,7 @@ struct Api;
 /// The routes and the OpenAPI document that describes them.
 pub fn api() -> (Router<AppState>, Document) {
     OpenApiRouter::with_openapi(Api::openapi())
+        .merge(routes::account::routes())
         .merge(routes::auth::routes())
         .merge(routes::chat_runs::routes())
         .merge(routes::companies::routes())
@@ -34,14 +35,17 @@ pub fn api() -> (Router<AppState>, Document) {
         .merge(routes::documents::routes())
         .merge(routes::egress::routes())
         .merge(routes::health::routes())
+        .merge(routes::invitations::routes())
         .merge(routes::license::routes())
         .merge(routes::me::routes())
+        .merge(routes::members::routes())
         .merge(routes::recall::routes())
         .merge(routes::reports::routes())
         .merge(routes::runs::routes())
         .merge(routes::setup::routes())
         .merge(routes::status::routes())
         .merge(routes::usage::routes())
+        .merge(routes::users::routes())
         .merge(routes::widgets::routes())
         .split_for_parts()
 }

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::features::automations::Automations;
 use crate::features::chat::Chat;
 use crate::features::documents::Documents;
+use crate::features::members::Members;
 use crate::features::setup::Setup;
 use crate::services::auth::Auth;
 use crate::services::companies::Companies;
@@ -45,6 +46,8 @@ pub struct AppState {
     pub ledger: Ledger,
     /// Activation codes.
     pub licensing: Licensing,
+    /// Members, invitations and accounts.
+    pub members: Members,
     /// Counts requests.
     pub metrics: Metrics,
     /// What a company may do.

@@ -2,6 +2,7 @@
 
 use super::ids::{CompanyId, UserId};
 use super::role::Role;
+use super::user::User;
 use crate::base::clock::Timestamp;
 
 /// A company: whatever carries its id is seen by its members only.
@@ -26,4 +27,17 @@ pub struct Membership {
     pub company: Company,
     /// The member's role.
     pub role: Role,
+}
+
+/// Somebody who belongs to a company, as the others see them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Who.
+    pub user: User,
+    /// Their role in this company.
+    pub role: Role,
+    /// Since when they belong to it.
+    pub since: Timestamp,
+    /// When they last used the appliance, to the minute; `None` = never.
+    pub last_seen_at: Option<Timestamp>,
 }

@@ -97,6 +97,10 @@ ids! {
     ChatRunId = "crn_";
     /// A signed-in session.
     SessionId = "ses_";
+    /// An invitation into a company.
+    InvitationId = "inv_";
+    /// A link that replaces a forgotten password.
+    PasswordResetId = "pwr_";
     /// A bootstrap token's public half.
     BootstrapId = "bst_";
     /// An allowed destination.

@@ -13,6 +13,7 @@ pub mod freshness;
 pub mod ids;
 pub mod installation;
 pub mod invalid;
+pub mod invitation;
 pub mod ledger;
 pub mod licence;
 pub mod password;

@@ -4,8 +4,8 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 
 use crate::base::clock::Timestamp;
 use crate::model::ids::{
-    BootstrapId, ChatRunId, CompanyId, ConversationId, DocumentId, EgressRuleId, LicenceId, MessageId, ReportId, ReservationId, RunId, SessionId,
-    UserId, WidgetId,
+    BootstrapId, ChatRunId, CompanyId, ConversationId, DocumentId, EgressRuleId, InvitationId, LicenceId, MessageId, PasswordResetId, ReportId,
+    ReservationId, RunId, SessionId, UserId, WidgetId,
 };
 
 impl ToSql for Timestamp {
@@ -38,6 +38,8 @@ macro_rules! id_columns {
 
 id_columns!(
     BootstrapId,
+    InvitationId,
+    PasswordResetId,
     ChatRunId,
     CompanyId,
     ConversationId,

@@ -12,7 +12,7 @@ use crate::model::role::Role;
 
 crate::text_column!(Role);
 
-const COLUMNS: &str = "companies.id, companies.number, companies.name, companies.created_at, companies.created_by";
+pub(in crate::store) const COLUMNS: &str = "companies.id, companies.number, companies.name, companies.created_at, companies.created_by";
 
 /// A company to make.
 #[derive(Clone, Debug)]
@@ -109,7 +109,8 @@ impl Store {
     }
 }
 
-fn insert_membership(tx: &Connection, company: &CompanyId, user: &UserId, role: Role, at: Timestamp) -> Result<(), StoreError> {
+/// Gives a user a role in a company inside another store method's transaction, whether or not they had one.
+pub(in crate::store) fn insert_membership(tx: &Connection, company: &CompanyId, user: &UserId, role: Role, at: Timestamp) -> Result<(), StoreError> {
     tx.prepare_cached(
         "INSERT INTO memberships (company_id, user_id, role, created_at) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT (company_id, user_id) DO UPDATE SET role = excluded.role",
@@ -118,7 +119,8 @@ fn insert_membership(tx: &Connection, company: &CompanyId, user: &UserId, role: 
     Ok(())
 }
 
-fn read_company(row: &Row<'_>) -> rusqlite::Result<Company> {
+/// Reads [`COLUMNS`] from the row's first columns.
+pub(in crate::store) fn read_company(row: &Row<'_>) -> rusqlite::Result<Company> {
     Ok(Company { id: row.get(0)?, number: row.get(1)?, name: row.get(2)?, created_at: row.get(3)?, created_by: row.get(4)? })
 }
 

@@ -20,6 +20,29 @@ const KEPT_AFTER_END: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Most bytes kept of what a client calls itself.
 const USER_AGENT_BYTES_MAX: usize = 200;
 
+/// Sessions shown at most.
+const LISTED_MAX: u32 = 200;
+
+/// A session with where it was opened.
+#[derive(Clone, Debug)]
+pub struct OpenSession {
+    /// The session.
+    pub session: Session,
+    /// The address it was opened from.
+    pub address: Option<String>,
+    /// What the client called itself.
+    pub user_agent: Option<String>,
+}
+
+/// Which of a user's sessions.
+#[derive(Clone, Debug)]
+pub enum WhichSessions {
+    /// This one.
+    One(SessionId),
+    /// All but this one.
+    AllBut(SessionId),
+}
+
 impl Store {
     /// Opens a session for a user who has just proven who they are, and records that in the audit log.
     /// Removes the user's sessions that ended long ago.
@@ -67,6 +90,46 @@ impl Store {
             let mut statement = conn.prepare_cached("SELECT address FROM sessions WHERE user_id = ?1 ORDER BY created_at DESC LIMIT 200")?;
             let addresses = statement.query_map([&user], |row| row.get::<_, Option<String>>(0))?;
             Ok(addresses.map(|address| Ok(address?.and_then(|address| address.parse().ok()))).collect::<Result<_, rusqlite::Error>>()?)
+        })
+        .await
+    }
+
+    /// A user's sessions that no one ended and whose time is not over, the one used last first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn open_sessions(&self, user: UserId, now: Timestamp) -> Result<Vec<OpenSession>, StoreError> {
+        self.read("list sessions", move |conn| {
+            let mut statement = conn.prepare_cached(
+                "SELECT id, created_at, last_seen_at, expires_at, address, user_agent FROM sessions
+                 WHERE user_id = ?1 AND ended_at IS NULL AND expires_at > ?2 ORDER BY last_seen_at DESC, id LIMIT ?3",
+            )?;
+            let sessions = statement.query_map((&user, now, LISTED_MAX), |row| {
+                let (id, created_at, last_seen_at, expires_at) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+                let session = Session { id, user_id: user.clone(), created_at, last_seen_at, expires_at, ended_at: None };
+                Ok(OpenSession { session, address: row.get(4)?, user_agent: row.get(5)? })
+            })?;
+            Ok(sessions.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Ends one of a user's sessions, or all of them but one, and returns how many were open.
+    ///
+    /// # Errors
+    /// When it could not be kept.
+    pub async fn end_sessions(&self, user: UserId, which: WhichSessions, now: Timestamp, audit: Entry) -> Result<usize, StoreError> {
+        self.write("end sessions", move |tx| {
+            let (rule, id) = match &which {
+                WhichSessions::One(id) => ("id = ?3", id),
+                WhichSessions::AllBut(id) => ("id <> ?3", id),
+            };
+            let sql = format!("UPDATE sessions SET ended_at = ?2 WHERE user_id = ?1 AND ended_at IS NULL AND {rule}");
+            let ended = tx.prepare_cached(&sql)?.execute((&user, now, id))?;
+            if ended > 0 {
+                append_audit(tx, &audit)?;
+            }
+            Ok(ended)
         })
         .await
     }

@@ -39,6 +39,33 @@ pub struct NewUser {
     pub at: Timestamp,
 }
 
+/// Accounts shown at most.
+const LISTED_MAX: u32 = 10_000;
+
+/// An account, with what a system admin wants to know about its use.
+#[derive(Clone, Debug)]
+pub struct UserWithUse {
+    /// The account.
+    pub user: User,
+    /// Companies it belongs to.
+    pub companies: u32,
+    /// When it was last used, to the minute; `None` = never.
+    pub last_seen_at: Option<Timestamp>,
+}
+
+/// What came of disabling or enabling an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UserDisabled {
+    /// It is so now.
+    Done(User),
+    /// There is no such account.
+    NotThere,
+    /// Nobody else could look after the appliance.
+    LastSystemAdmin,
+    /// Every seat is taken.
+    SeatsTaken,
+}
+
 /// The columns of [`read_user`], in its order, of a table named `users`.
 pub(in crate::store) const USER_COLUMNS: &str = "users.id, users.email, users.name, users.system_admin, users.disabled_at, users.created_at";
 
@@ -75,20 +102,75 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
-        self.read("read user", move |conn| {
-            let sql = format!("SELECT {USER_COLUMNS} FROM users WHERE id = ?1");
-            Ok(conn.prepare_cached(&sql)?.query_row([&id], read_user).optional()?)
+        self.read("read user", move |conn| user_in(conn, &id)).await
+    }
+
+    /// Every account, by name.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn users(&self) -> Result<Vec<UserWithUse>, StoreError> {
+        self.read("list users", |conn| {
+            let sql = format!(
+                "SELECT {USER_COLUMNS}, (SELECT count(*) FROM memberships JOIN companies ON companies.id = memberships.company_id
+                          WHERE memberships.user_id = users.id AND companies.deleted_at IS NULL),
+                        (SELECT max(sessions.last_seen_at) FROM sessions WHERE sessions.user_id = users.id)
+                 FROM users ORDER BY lower(users.name), users.id LIMIT {LISTED_MAX}"
+            );
+            let mut statement = conn.prepare_cached(&sql)?;
+            let users =
+                statement.query_map([], |row| Ok(UserWithUse { user: read_user(row)?, companies: row.get(6)?, last_seen_at: row.get(7)? }))?;
+            Ok(users.collect::<Result<_, _>>()?)
         })
         .await
     }
 
-    /// How many accounts may come in: the seats in use.
+    /// Lets an account in or keeps it out: out ends its sessions at once. `seats` is how many active users there may be; `None` = any number.
     ///
     /// # Errors
-    /// When the store fails.
-    pub async fn active_user_count(&self) -> Result<u32, StoreError> {
-        self.read("count users", |conn| Ok(conn.query_row("SELECT count(*) FROM users WHERE disabled_at IS NULL", [], |row| row.get(0))?)).await
+    /// When it could not be kept.
+    pub async fn set_user_disabled(
+        &self,
+        id: UserId,
+        disabled: bool,
+        seats: Option<u64>,
+        at: Timestamp,
+        audit: Entry,
+    ) -> Result<UserDisabled, StoreError> {
+        self.write("disable user", move |tx| {
+            let Some(user) = user_in(tx, &id)? else { return Ok(UserDisabled::NotThere) };
+            if disabled == user.disabled_at.is_some() {
+                return Ok(UserDisabled::Done(user));
+            }
+            let admins = "SELECT count(*) FROM users WHERE system_admin = 1 AND disabled_at IS NULL";
+            if disabled && user.system_admin && tx.query_row(admins, [], |row| row.get::<_, u32>(0))? < 2 {
+                return Ok(UserDisabled::LastSystemAdmin);
+            }
+            if !disabled && !seat_free(tx, seats)? {
+                return Ok(UserDisabled::SeatsTaken);
+            }
+            tx.execute("UPDATE users SET disabled_at = ?2 WHERE id = ?1", (&id, disabled.then_some(at)))?;
+            if disabled {
+                tx.execute("UPDATE sessions SET ended_at = ?2 WHERE user_id = ?1 AND ended_at IS NULL", (&id, at))?;
+            }
+            append_audit(tx, &audit)?;
+            Ok(UserDisabled::Done(User { disabled_at: disabled.then_some(at), ..user }))
+        })
+        .await
     }
+}
+
+/// Whether one more account may come in, of `seats`; `None` = any number.
+pub(in crate::store) fn seat_free(conn: &Connection, seats: Option<u64>) -> Result<bool, StoreError> {
+    let Some(seats) = seats else { return Ok(true) };
+    let used: u32 = conn.query_row("SELECT count(*) FROM users WHERE disabled_at IS NULL", [], |row| row.get(0))?;
+    Ok(u64::from(used) < seats)
+}
+
+/// An account, inside another store method's transaction.
+pub(in crate::store) fn user_in(conn: &Connection, id: &UserId) -> Result<Option<User>, StoreError> {
+    let sql = format!("SELECT {USER_COLUMNS} FROM users WHERE id = ?1");
+    Ok(conn.prepare_cached(&sql)?.query_row([id], read_user).optional()?)
 }
 
 /// Makes an account inside another store method's transaction. `None`: the address has one already.

@@ -11,6 +11,7 @@ mod floors;
 mod isolation;
 mod journey;
 mod licence;
+mod members;
 mod model_server;
 mod openapi;
 mod setup;

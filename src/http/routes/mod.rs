@@ -1,5 +1,6 @@
 //! One file per noun: its handlers and their transfer objects.
 
+pub mod account;
 pub mod auth;
 pub mod chat_runs;
 pub mod companies;
@@ -7,12 +8,15 @@ pub mod conversations;
 pub mod documents;
 pub mod egress;
 pub mod health;
+pub mod invitations;
 pub mod license;
 pub mod me;
+pub mod members;
 pub mod recall;
 pub mod reports;
 pub mod runs;
 pub mod setup;
 pub mod status;
 pub mod usage;
+pub mod users;
 pub mod widgets;

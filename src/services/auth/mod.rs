@@ -1,5 +1,6 @@
 //! Who may come in: the bootstrap token, passwords, sessions, and limits on guessing.
 
+pub mod accounts;
 pub mod bootstrap;
 mod hash_memory;
 pub mod limits;

@@ -76,7 +76,7 @@ impl Auth {
         (session, token)
     }
 
-    fn is_open(&self, session: &Session, now: Timestamp) -> bool {
+    pub(super) fn is_open(&self, session: &Session, now: Timestamp) -> bool {
         // A lifetime that was shortened since counts for the sessions that are open already.
         let end = session.expires_at.min(session.created_at.plus(self.session_lifetime));
         let idle = self.idle_limit.is_some_and(|limit| now.since(session.last_seen_at) >= limit);

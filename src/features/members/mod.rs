@@ -1,0 +1,96 @@
+//! Who belongs to a company, who is invited, and whose accounts there are on the appliance.
+
+mod invitations;
+mod users;
+
+use crate::base::seams::Seams;
+use crate::model::audit::{Actor, Entry};
+use crate::model::company::Member;
+use crate::model::ids::{CompanyId, UserId};
+use crate::model::role::Role;
+use crate::model::session::Origin;
+use crate::model::user::Caller;
+use crate::services::auth::Auth;
+use crate::services::licensing::Licensing;
+use crate::store::members::{MemberChange, MemberChanged};
+use crate::store::{Store, StoreError};
+
+pub use invitations::{AcceptError, Accepted, InviteError, NewInvitation};
+pub use users::UserChangeError;
+
+/// Members, invitations and accounts. Cheap to clone.
+#[derive(Clone)]
+pub struct Members {
+    store: Store,
+    seams: Seams,
+    auth: Auth,
+    licensing: Licensing,
+}
+
+/// Why a membership stayed as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum MemberError {
+    /// There is no such member.
+    #[error("there is no such member")]
+    NotThere,
+    /// The caller's role does not allow it.
+    #[error("only somebody with at least the same role, admin or above, may do this")]
+    NotAllowed,
+    /// The company would have no owner.
+    #[error("the company would have no owner")]
+    LastOwner,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Members {
+    /// Builds the feature.
+    #[must_use]
+    pub const fn new(store: Store, seams: Seams, auth: Auth, licensing: Licensing) -> Self {
+        Self { store, seams, auth, licensing }
+    }
+
+    /// The members of a company: owners first, then by name.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list(&self, company: &CompanyId) -> Result<Vec<Member>, StoreError> {
+        self.store.members_of(company.clone()).await
+    }
+
+    /// Gives a member another role.
+    ///
+    /// # Errors
+    /// See [`MemberError`].
+    pub async fn set_role(&self, by: &Caller, company: &CompanyId, member: UserId, role: Role, origin: &Origin) -> Result<(), MemberError> {
+        self.change(by, company, member, Some(role), origin).await
+    }
+
+    /// Ends a membership. Anybody may leave; what they made stays with the company.
+    ///
+    /// # Errors
+    /// See [`MemberError`].
+    pub async fn remove(&self, by: &Caller, company: &CompanyId, member: UserId, origin: &Origin) -> Result<(), MemberError> {
+        self.change(by, company, member, None, origin).await
+    }
+
+    async fn change(&self, by: &Caller, company: &CompanyId, member: UserId, role: Option<Role>, origin: &Origin) -> Result<(), MemberError> {
+        let at = self.seams.now();
+        let action = if role.is_some() { "member.role_set" } else { "member.removed" };
+        let entry = Entry::new(at, Actor::User(Some(by.user.id.clone())), action, member.as_str()).in_company(company.clone());
+        let entry = entry.from(origin.address).detail(serde_json::json!({"role": role}));
+        let change = MemberChange { company: company.clone(), by: by.user.id.clone(), member, role, at };
+        match self.store.change_member(change, entry).await? {
+            MemberChanged::Done => Ok(()),
+            MemberChanged::NotThere => Err(MemberError::NotThere),
+            MemberChanged::NotAllowed => Err(MemberError::NotAllowed),
+            MemberChanged::LastOwner => Err(MemberError::LastOwner),
+        }
+    }
+
+    /// How many active users the licence allows; `None` = any number.
+    async fn seats(&self) -> Result<Option<u64>, StoreError> {
+        Ok(self.licensing.status().await?.seats().number())
+    }
+}

@@ -1,0 +1,266 @@
+//! Invitations: made by a company's admins, accepted by whoever holds the link.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::auth::signed_in_response;
+use crate::base::clock::Timestamp;
+use crate::base::secret::Secret;
+use crate::base::text::sentence;
+use crate::features::members::{AcceptError, Accepted, InviteError};
+use crate::http::caller::{CompanyMember, Ids, RequestOrigin, Signed};
+use crate::http::errors::ErrorEnvelope;
+use crate::http::extract::ValidJson;
+use crate::http::{ApiError, AppState};
+use crate::model::ids::{InvitationId, UserId};
+use crate::model::invitation::{Invitation, InvitationState};
+use crate::model::role::Role;
+use crate::model::user::Email;
+
+/// The routes of this noun.
+pub fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(list, invite))
+        .routes(routes!(withdraw))
+        .routes(routes!(look))
+        .routes(routes!(accept_as_new))
+        .routes(routes!(accept))
+}
+
+/// An invitation, as the company's admins see it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Invitation)]
+struct InvitationView {
+    #[schema(value_type = String)]
+    id: InvitationId,
+    #[schema(value_type = String)]
+    email: Email,
+    #[schema(value_type = String)]
+    role: Role,
+    /// `open`, `accepted`, `expired` or `withdrawn`.
+    state: &'static str,
+    #[schema(value_type = String)]
+    invited_by: UserId,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Timestamp,
+}
+
+impl InvitationView {
+    fn new(invitation: Invitation, state: InvitationState) -> Self {
+        let Invitation { id, email, role, invited_by, created_at, expires_at, .. } = invitation;
+        Self { id, email, role, state: state.as_str(), invited_by, created_at, expires_at }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+struct InvitationList {
+    invitations: Vec<InvitationView>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct InvitationRequest {
+    email: String,
+    /// `admin`, `dev`, `member` or `viewer`.
+    #[schema(value_type = String)]
+    role: Role,
+}
+
+#[derive(Serialize, ToSchema)]
+struct NewInvitationView {
+    invitation: InvitationView,
+    /// Opens the invitation, once. Shown only here: hand over the link `/invitation#TOKEN` of this appliance.
+    token: String,
+}
+
+// No `Debug`: it holds a token.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct TokenRequest {
+    token: String,
+}
+
+/// What somebody who holds the link may know before accepting.
+#[derive(Serialize, ToSchema)]
+struct InvitedView {
+    company: String,
+    #[schema(value_type = String)]
+    email: Email,
+    #[schema(value_type = String)]
+    role: Role,
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Timestamp,
+    /// Whether the address has an account: then its owner signs in and accepts, instead of making one.
+    has_account: bool,
+}
+
+// No `Debug`: it holds a password and a token.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct AcceptRequest {
+    token: String,
+    name: String,
+    password: String,
+}
+
+#[derive(Serialize, ToSchema)]
+struct JoinedView {
+    company_id: String,
+    company: String,
+    #[schema(value_type = String)]
+    role: Role,
+}
+
+#[derive(Deserialize)]
+struct InvitationPath {
+    invitation: InvitationId,
+}
+
+/// A company's invitations, the newest first. For admins and owners.
+#[utoipa::path(get, path = "/api/companies/{company}/invitations", tag = "members", params(("company" = String, Path)), responses(
+    (status = 200, body = InvitationList),
+    (status = 403, description = "`role_too_low`", body = ErrorEnvelope),
+    (status = 404, body = ErrorEnvelope),
+))]
+async fn list(State(state): State<AppState>, member: CompanyMember) -> Result<Json<InvitationList>, ApiError> {
+    let member = member.at_least(Role::Admin)?;
+    let invitations = state.members.invitations(&member.company.id).await?;
+    Ok(Json(InvitationList { invitations: invitations.into_iter().map(|(invitation, state)| InvitationView::new(invitation, state)).collect() }))
+}
+
+/// Invite somebody. For admins and owners; the answer holds the only copy of the link's token.
+#[utoipa::path(post, path = "/api/companies/{company}/invitations", tag = "members", request_body = InvitationRequest,
+    params(("company" = String, Path)), responses(
+    (status = 201, body = NewInvitationView),
+    (status = 403, description = "`role_too_low`", body = ErrorEnvelope),
+    (status = 404, body = ErrorEnvelope),
+    (status = 409, description = "`member_already`", body = ErrorEnvelope),
+    (status = 422, description = "`invalid_field`", body = ErrorEnvelope),
+))]
+async fn invite(
+    State(state): State<AppState>,
+    member: CompanyMember,
+    RequestOrigin(origin): RequestOrigin,
+    ValidJson(request): ValidJson<InvitationRequest>,
+) -> Result<Response, ApiError> {
+    let member = member.at_least(Role::Admin)?;
+    let made = state.members.invite(&member.caller, member.role, &member.company.id, &request.email, request.role, &origin).await?;
+    let view = NewInvitationView { invitation: InvitationView::new(made.invitation, InvitationState::Open), token: made.token.expose().clone() };
+    Ok((StatusCode::CREATED, [(axum::http::header::CACHE_CONTROL, "no-store")], Json(view)).into_response())
+}
+
+/// Take an open invitation back. For admins and owners.
+#[utoipa::path(delete, path = "/api/companies/{company}/invitations/{invitation}", tag = "members",
+    params(("company" = String, Path), ("invitation" = String, Path)), responses(
+    (status = 204),
+    (status = 403, description = "`role_too_low`", body = ErrorEnvelope),
+    (status = 404, body = ErrorEnvelope),
+))]
+async fn withdraw(
+    State(state): State<AppState>,
+    member: CompanyMember,
+    Ids(path): Ids<InvitationPath>,
+    RequestOrigin(origin): RequestOrigin,
+) -> Result<StatusCode, ApiError> {
+    let member = member.at_least(Role::Admin)?;
+    let withdrawn = state.members.withdraw(&member.caller, &member.company.id, path.invitation, &origin).await?;
+    if withdrawn { Ok(StatusCode::NO_CONTENT) } else { Err(ApiError::not_found()) }
+}
+
+/// What is behind an invitation's token.
+#[utoipa::path(post, path = "/api/invitations/look", tag = "members", request_body = TokenRequest, responses(
+    (status = 200, body = InvitedView),
+    (status = 404, body = ErrorEnvelope),
+    (status = 410, description = "`invitation_ended`", body = ErrorEnvelope),
+))]
+async fn look(State(state): State<AppState>, ValidJson(request): ValidJson<TokenRequest>) -> Result<Json<InvitedView>, ApiError> {
+    let invited = state.members.look(&Secret::new(request.token)).await?;
+    let Invitation { email, role, expires_at, .. } = invited.invitation;
+    Ok(Json(InvitedView { company: invited.company.name, email, role, expires_at, has_account: invited.has_account }))
+}
+
+/// Accept an invitation with a new account, which is signed in by it.
+#[utoipa::path(post, path = "/api/invitations/accept-as-new", tag = "members", request_body = AcceptRequest, responses(
+    (status = 201, body = super::auth::SessionView),
+    (status = 402, description = "`seat_limit_reached`", body = ErrorEnvelope),
+    (status = 404, body = ErrorEnvelope),
+    (status = 409, description = "`sign_in_first`", body = ErrorEnvelope),
+    (status = 410, description = "`invitation_ended`", body = ErrorEnvelope),
+    (status = 422, description = "`invalid_field`", body = ErrorEnvelope),
+    (status = 429, description = "`busy`", body = ErrorEnvelope),
+))]
+async fn accept_as_new(
+    State(state): State<AppState>,
+    RequestOrigin(origin): RequestOrigin,
+    ValidJson(request): ValidJson<AcceptRequest>,
+) -> Result<Response, ApiError> {
+    let token = Secret::new(request.token);
+    let accepted = state.members.accept_as_new(&token, &request.name, Secret::new(request.password), origin).await?;
+    match accepted {
+        Accepted { signed_in: Some(signed_in), .. } => signed_in_response(&state, StatusCode::CREATED, signed_in),
+        Accepted { signed_in: None, .. } => Err(ApiError::not_found()),
+    }
+}
+
+/// Accept an invitation as the signed-in account of its address.
+#[utoipa::path(post, path = "/api/invitations/accept", tag = "members", request_body = TokenRequest, responses(
+    (status = 200, body = JoinedView),
+    (status = 401, body = ErrorEnvelope),
+    (status = 404, body = ErrorEnvelope),
+    (status = 409, description = "`other_address`", body = ErrorEnvelope),
+    (status = 410, description = "`invitation_ended`", body = ErrorEnvelope),
+))]
+async fn accept(
+    State(state): State<AppState>,
+    Signed(caller): Signed,
+    RequestOrigin(origin): RequestOrigin,
+    ValidJson(request): ValidJson<TokenRequest>,
+) -> Result<Json<JoinedView>, ApiError> {
+    let Accepted { membership, .. } = state.members.accept_as(&caller, &Secret::new(request.token), origin).await?;
+    Ok(Json(JoinedView { company_id: membership.company.id.to_string(), company: membership.company.name, role: membership.role }))
+}
+
+impl From<InviteError> for ApiError {
+    fn from(error: InviteError) -> Self {
+        match error {
+            InviteError::Email(error) => Self::invalid("email", sentence(error)),
+            InviteError::Role => Self::new(StatusCode::FORBIDDEN, "role_too_low", "You cannot invite somebody with this role.")
+                .field("role")
+                .remedy("Invite with at most your own role; an owner is made of a member, by an owner."),
+            InviteError::Member => Self::conflict("member_already", "This address belongs to a member of the company.")
+                .field("email")
+                .remedy("Change the member's role instead."),
+            InviteError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<AcceptError> for ApiError {
+    fn from(error: AcceptError) -> Self {
+        match error {
+            AcceptError::Unknown => {
+                Self::new(StatusCode::NOT_FOUND, "not_found", "There is no such invitation.").remedy("Copy the whole link, or ask for another.")
+            }
+            AcceptError::Ended(state) => {
+                Self::new(StatusCode::GONE, "invitation_ended", format!("This invitation is {}.", state.as_str())).remedy("Ask for another.")
+            }
+            AcceptError::SignInFirst => {
+                Self::conflict("sign_in_first", "This address has an account.").remedy("Sign in with it, then open the link again.")
+            }
+            AcceptError::OtherAddress => Self::conflict("other_address", "This invitation is for another address than that of your account.")
+                .remedy("Sign in with the invited address, or ask for an invitation to yours."),
+            AcceptError::SeatsTaken => super::users::seats_taken(),
+            AcceptError::Account(error) => Self::invalid(error.field(), sentence(error)),
+            AcceptError::Hash(error) => error.into(),
+            AcceptError::Store(error) => error.into(),
+        }
+    }
+}

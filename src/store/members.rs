@@ -1,0 +1,106 @@
+//! Members of a company. What somebody may do to another is looked at in the transaction that does it.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::audit::append_audit;
+use super::companies::insert_membership;
+use super::users::{USER_COLUMNS, read_user};
+use super::{Store, StoreError};
+use crate::base::clock::Timestamp;
+use crate::model::audit::Entry;
+use crate::model::company::Member;
+use crate::model::ids::{CompanyId, UserId};
+use crate::model::invitation::{may_give, may_manage};
+use crate::model::role::Role;
+
+/// A change to a membership.
+#[derive(Clone, Debug)]
+pub struct MemberChange {
+    /// In which company.
+    pub company: CompanyId,
+    /// Who changes it.
+    pub by: UserId,
+    /// Whose membership.
+    pub member: UserId,
+    /// The new role; `None` ends the membership.
+    pub role: Option<Role>,
+    /// Now.
+    pub at: Timestamp,
+}
+
+/// What came of a change to a membership.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemberChanged {
+    /// It is so now.
+    Done,
+    /// There is no such member.
+    NotThere,
+    /// The one who asks may not do this to that member.
+    NotAllowed,
+    /// A company has an owner: this is its last.
+    LastOwner,
+}
+
+impl Store {
+    /// The members of a company: owners first, then by name.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn members_of(&self, company: CompanyId) -> Result<Vec<Member>, StoreError> {
+        self.read("list members", move |conn| {
+            let sql = format!(
+                "SELECT {USER_COLUMNS}, memberships.role, memberships.created_at,
+                        (SELECT max(sessions.last_seen_at) FROM sessions WHERE sessions.user_id = users.id)
+                 FROM memberships JOIN users ON users.id = memberships.user_id
+                 WHERE memberships.company_id = ?1 ORDER BY memberships.role = 'owner' DESC, lower(users.name), users.id"
+            );
+            let mut statement = conn.prepare_cached(&sql)?;
+            let members = statement.query_map([&company], |row| {
+                Ok(Member { user: read_user(row)?, role: row.get(6)?, since: row.get(7)?, last_seen_at: row.get(8)? })
+            })?;
+            Ok(members.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Changes or ends a membership, if the one who asks may do so at that moment. Anybody may end their own.
+    ///
+    /// # Errors
+    /// When it could not be kept.
+    pub async fn change_member(&self, change: MemberChange, audit: Entry) -> Result<MemberChanged, StoreError> {
+        self.write("change member", move |tx| {
+            let Some(now) = role_of(tx, &change.company, &change.member)? else { return Ok(MemberChanged::NotThere) };
+            let by = role_of(tx, &change.company, &change.by)?;
+            let leaves = change.by == change.member && change.role.is_none();
+            let may = by.is_some_and(|by| may_manage(by, now) && change.role.is_none_or(|role| may_give(by, role)));
+            if !may && !leaves {
+                return Ok(MemberChanged::NotAllowed);
+            }
+            if now == Role::Owner && change.role != Some(Role::Owner) && owners(tx, &change.company)? < 2 {
+                return Ok(MemberChanged::LastOwner);
+            }
+            match change.role {
+                Some(role) => insert_membership(tx, &change.company, &change.member, role, change.at)?,
+                None => {
+                    tx.prepare_cached("DELETE FROM memberships WHERE company_id = ?1 AND user_id = ?2")?
+                        .execute((&change.company, &change.member))?;
+                }
+            }
+            append_audit(tx, &audit)?;
+            Ok(MemberChanged::Done)
+        })
+        .await
+    }
+}
+
+/// A user's role in a company, inside another store method's transaction.
+pub(in crate::store) fn role_of(conn: &Connection, company: &CompanyId, user: &UserId) -> Result<Option<Role>, StoreError> {
+    let mut statement = conn.prepare_cached("SELECT role FROM memberships WHERE company_id = ?1 AND user_id = ?2")?;
+    Ok(statement.query_row((company, user), |row| row.get(0)).optional()?)
+}
+
+fn owners(conn: &Connection, company: &CompanyId) -> Result<u32, StoreError> {
+    let sql = "SELECT count(*) FROM memberships JOIN users ON users.id = memberships.user_id
+               WHERE memberships.company_id = ?1 AND memberships.role = 'owner' AND users.disabled_at IS NULL";
+    Ok(conn.prepare_cached(sql)?.query_row([company], |row| row.get(0))?)
+}

@@ -1,0 +1,114 @@
+//! Links that replace a forgotten password, and the replacing itself: it ends every other session of the account.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::audit::append_audit;
+use super::users::{USER_COLUMNS, read_user};
+use super::{Store, StoreError};
+use crate::base::clock::Timestamp;
+use crate::model::audit::{Actor, Entry};
+use crate::model::ids::{PasswordResetId, SessionId, UserId};
+use crate::model::session::Origin;
+use crate::model::user::User;
+
+/// A link to keep.
+#[derive(Clone, Debug)]
+pub struct NewPasswordReset {
+    /// The link's id, for the audit log.
+    pub id: PasswordResetId,
+    /// Whose password.
+    pub user: UserId,
+    /// SHA-256 of the link's token.
+    pub token_hash: [u8; 32],
+    /// Who made it.
+    pub by: Actor,
+    /// Now.
+    pub at: Timestamp,
+    /// Until when it works.
+    pub expires_at: Timestamp,
+}
+
+impl Store {
+    /// Keeps a link and retires the account's earlier ones. `false`: there is no such account.
+    ///
+    /// # Errors
+    /// When it could not be kept.
+    pub async fn issue_password_reset(&self, new: NewPasswordReset, audit: Entry) -> Result<bool, StoreError> {
+        self.write("issue password reset", move |tx| {
+            tx.execute("DELETE FROM password_resets WHERE user_id = ?1 AND used_at IS NULL", [&new.user])?;
+            let kept = tx.execute(
+                "INSERT INTO password_resets (id, user_id, token_hash, made_by, created_at, expires_at)
+                 SELECT ?1, id, ?3, ?4, ?5, ?6 FROM users WHERE id = ?2",
+                (&new.id, &new.user, new.token_hash, new.by.as_str(), new.at, new.expires_at),
+            )?;
+            if kept > 0 {
+                append_audit(tx, &audit)?;
+            }
+            Ok(kept > 0)
+        })
+        .await
+    }
+
+    /// The account whose password a token may replace at `at`.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn password_reset_user(&self, token_hash: [u8; 32], at: Timestamp) -> Result<Option<User>, StoreError> {
+        self.read("read password reset", move |conn| usable(conn, token_hash, at).map(|found| found.map(|(_, user)| user))).await
+    }
+
+    /// Replaces the password of the account that a link is for, uses the link up, and ends all its sessions. `None`: the link does not work
+    /// (any more).
+    ///
+    /// # Errors
+    /// When it could not be kept.
+    pub async fn reset_password(&self, token_hash: [u8; 32], hash: String, at: Timestamp, origin: Origin) -> Result<Option<User>, StoreError> {
+        self.write("reset password", move |tx| {
+            let Some((id, user)) = usable(tx, token_hash, at)? else { return Ok(None) };
+            tx.execute("UPDATE password_resets SET used_at = ?2 WHERE id = ?1", (&id, at))?;
+            replace(tx, &user.id, &hash, None, at)?;
+            let entry = Entry::new(at, Actor::User(Some(user.id.clone())), "password.reset", user.id.as_str()).from(origin.address);
+            append_audit(tx, &entry.detail(serde_json::json!({"password_reset_id": id})))?;
+            Ok(Some(user))
+        })
+        .await
+    }
+
+    /// An account's password hash.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn password_hash(&self, user: UserId) -> Result<Option<String>, StoreError> {
+        self.read("read password hash", move |conn| {
+            Ok(conn.query_row("SELECT password_hash FROM users WHERE id = ?1", [&user], |row| row.get(0)).optional()?)
+        })
+        .await
+    }
+
+    /// Replaces an account's password and ends its sessions but `keep`.
+    ///
+    /// # Errors
+    /// When it could not be kept.
+    pub async fn set_password(&self, user: UserId, hash: String, keep: SessionId, at: Timestamp, audit: Entry) -> Result<(), StoreError> {
+        self.write("set password", move |tx| {
+            replace(tx, &user, &hash, Some(&keep), at)?;
+            append_audit(tx, &audit)
+        })
+        .await
+    }
+}
+
+fn usable(conn: &Connection, token_hash: [u8; 32], at: Timestamp) -> Result<Option<(PasswordResetId, User)>, StoreError> {
+    let sql = format!(
+        "SELECT {USER_COLUMNS}, password_resets.id FROM password_resets JOIN users ON users.id = password_resets.user_id
+         WHERE password_resets.token_hash = ?1 AND password_resets.used_at IS NULL AND password_resets.expires_at > ?2 AND users.disabled_at IS NULL"
+    );
+    Ok(conn.prepare_cached(&sql)?.query_row((token_hash, at), |row| Ok((row.get(6)?, read_user(row)?))).optional()?)
+}
+
+fn replace(tx: &Connection, user: &UserId, hash: &str, keep: Option<&SessionId>, at: Timestamp) -> Result<(), StoreError> {
+    tx.execute("UPDATE users SET password_hash = ?2 WHERE id = ?1", (user, hash))?;
+    tx.execute("UPDATE sessions SET ended_at = ?2 WHERE user_id = ?1 AND ended_at IS NULL AND id IS NOT ?3", (user, at, keep))?;
+    tx.execute("DELETE FROM password_resets WHERE user_id = ?1 AND used_at IS NULL", [user])?;
+    Ok(())
+}

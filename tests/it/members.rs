@@ -1,0 +1,213 @@
+//! Members, invitations, sessions and passwords, as people meet them.
+
+use futures_util::future::join_all;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::app::{EMAIL, PASSWORD, TestApp, User};
+
+const LONG_PASSWORD: &str = "a lengthy and private phrase";
+
+/// Invites an address and returns the token of the link.
+async fn invite(by: &User, company: &str, email: &str, role: &str) -> String {
+    let made = by.post(&format!("{company}/invitations"), json!({ "email": email, "role": role })).await;
+    made["token"].as_str().unwrap().to_owned()
+}
+
+fn acceptance(token: &str) -> Value {
+    json!({ "token": token, "name": "Bea Member", "password": LONG_PASSWORD })
+}
+
+/// Somebody who joined a company with a new account.
+async fn joined(app: &TestApp, company: &str, email: &str, role: &str) -> (User, String) {
+    let token = invite(&app.user, company, email, role).await;
+    let answer = app.user.post("/api/invitations/accept-as-new", acceptance(&token)).await;
+    let mut user = app.user.clone();
+    user.token = Some(answer["session"]["token"].as_str().unwrap().to_owned());
+    (user, answer["user"]["id"].as_str().unwrap().to_owned())
+}
+
+async fn status(user: &User, method: Method, path: &str, body: Value) -> (StatusCode, String) {
+    let (status, answer) = user.try_send(method, path, Some(body)).await;
+    (status, answer["error"]["code"].as_str().unwrap_or_default().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_is_accepted_once_however_many_try_at_once() {
+    let app = TestApp::start().await.with_admin().await;
+    let company = app.company().await;
+    let token = invite(&app.user, &company, "Bea@Example.com", "dev").await;
+    let seen = app.user.post("/api/invitations/look", json!({ "token": token })).await;
+    assert_eq!((&seen["company"], &seen["email"], &seen["has_account"]), (&json!("Example Works"), &json!("bea@example.com"), &json!(false)));
+
+    let attempts = (0..32).map(|_| {
+        let (user, body) = (app.user.clone(), acceptance(&token));
+        async move { user.try_send(Method::POST, "/api/invitations/accept-as-new", Some(body)).await.0 }
+    });
+    let statuses = join_all(attempts).await;
+    assert_eq!(statuses.iter().filter(|status| **status == StatusCode::CREATED).count(), 1, "{statuses:?}");
+    let members = app.user.get(&format!("{company}/members")).await;
+    let names: Vec<(&str, &str)> =
+        members["members"].as_array().unwrap().iter().map(|member| (member["email"].as_str().unwrap(), member["role"].as_str().unwrap())).collect();
+    assert_eq!(names, [(EMAIL, "owner"), ("bea@example.com", "dev")]);
+    let again = status(&app.user, Method::POST, "/api/invitations/look", json!({ "token": token })).await;
+    assert_eq!(again, (StatusCode::GONE, "invitation_ended".into()));
+    let unknown = status(&app.user, Method::POST, "/api/invitations/look", json!({ "token": "0".repeat(52) })).await;
+    assert_eq!(unknown.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_ends_when_it_is_replaced_withdrawn_or_old() {
+    let app = TestApp::start().await.with_admin().await;
+    let company = app.company().await;
+    let first = invite(&app.user, &company, "bea@example.com", "member").await;
+    app.advance(std::time::Duration::from_secs(1));
+    let second = invite(&app.user, &company, "bea@example.com", "viewer").await;
+    let gone = (StatusCode::GONE, "invitation_ended".to_owned());
+    assert_eq!(status(&app.user, Method::POST, "/api/invitations/accept-as-new", acceptance(&first)).await, gone);
+    let open = app.user.get(&format!("{company}/invitations")).await["invitations"][0].clone();
+    assert_eq!((&open["state"], &open["role"]), (&json!("open"), &json!("viewer")));
+    let path = format!("{company}/invitations/{}", open["id"].as_str().unwrap());
+    assert_eq!(app.user.try_send(Method::DELETE, &path, None).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(status(&app.user, Method::POST, "/api/invitations/accept-as-new", acceptance(&second)).await, gone);
+    let third = invite(&app.user, &company, "bea@example.com", "viewer").await;
+    app.advance(std::time::Duration::from_secs(7 * 24 * 3600));
+    assert_eq!(status(&app.user, Method::POST, "/api/invitations/accept-as-new", acceptance(&third)).await, gone);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_an_account_signs_in_and_only_the_invited_address_gets_in() {
+    let app = TestApp::start().await.with_admin().await;
+    let (first, second) = (app.company().await, app.company().await);
+    let (bea, _) = joined(&app, &first, "bea@example.com", "member").await;
+    let (cem, _) = joined(&app, &first, "cem@example.com", "member").await;
+    let token = invite(&app.user, &second, "bea@example.com", "admin").await;
+    let new = status(&app.user, Method::POST, "/api/invitations/accept-as-new", acceptance(&token)).await;
+    assert_eq!(new, (StatusCode::CONFLICT, "sign_in_first".into()));
+    let other = status(&cem, Method::POST, "/api/invitations/accept", json!({ "token": token })).await;
+    assert_eq!(other, (StatusCode::CONFLICT, "other_address".into()));
+    assert_eq!(bea.try_send(Method::GET, &second, None).await.0, StatusCode::NOT_FOUND);
+    let accepted = bea.post("/api/invitations/accept", json!({ "token": token })).await;
+    assert_eq!(accepted["role"], "admin");
+    assert_eq!(bea.get(&second).await["role"], "admin");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_gives_more_than_they_have_and_a_company_keeps_an_owner() {
+    let app = TestApp::start().await.with_admin().await;
+    let company = app.company().await;
+    let owner = app.user.get("/api/me").await["user"]["id"].as_str().unwrap().to_owned();
+    let (bea, bea_id) = joined(&app, &company, "bea@example.com", "admin").await;
+    let (cem, cem_id) = joined(&app, &company, "cem@example.com", "member").await;
+    let (owner_path, bea_path, cem_path) =
+        (format!("{company}/members/{owner}"), format!("{company}/members/{bea_id}"), format!("{company}/members/{cem_id}"));
+    let too_low = (StatusCode::FORBIDDEN, "role_too_low".to_owned());
+
+    assert_eq!(status(&bea, Method::PATCH, &cem_path, json!({ "role": "owner" })).await, too_low);
+    assert_eq!(status(&bea, Method::PATCH, &owner_path, json!({ "role": "viewer" })).await, too_low);
+    assert_eq!(status(&bea, Method::DELETE, &owner_path, Value::Null).await, too_low);
+    assert_eq!(status(&bea, Method::POST, &format!("{company}/invitations"), json!({ "email": "x@example.com", "role": "owner" })).await, too_low);
+    assert_eq!(status(&cem, Method::PATCH, &bea_path, json!({ "role": "viewer" })).await, too_low);
+    assert_eq!(status(&cem, Method::GET, &format!("{company}/invitations"), Value::Null).await, too_low);
+    assert_eq!(bea.try_send(Method::PATCH, &cem_path, Some(json!({ "role": "dev" }))).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(cem.get(&company).await["role"], "dev");
+
+    let last = (StatusCode::CONFLICT, "last_owner".to_owned());
+    assert_eq!(status(&app.user, Method::DELETE, &owner_path, Value::Null).await, last);
+    assert_eq!(status(&app.user, Method::PATCH, &owner_path, json!({ "role": "admin" })).await, last);
+    assert_eq!(app.user.try_send(Method::PATCH, &bea_path, Some(json!({ "role": "owner" }))).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(app.user.try_send(Method::DELETE, &owner_path, None).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(app.user.try_send(Method::GET, &company, None).await.0, StatusCode::NOT_FOUND, "who left sees nothing any more");
+    assert_eq!(cem.try_send(Method::DELETE, &cem_path, None).await.0, StatusCode::NO_CONTENT, "anybody may leave");
+    assert_eq!(cem.try_send(Method::GET, &company, None).await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_are_seen_and_ended_and_a_new_password_ends_the_others() {
+    let app = TestApp::start().await.with_admin().await;
+    let sign_in = |password: &'static str| {
+        let user = app.user.clone();
+        async move {
+            let answer = user.post("/api/auth/login", json!({ "email": EMAIL, "password": password })).await;
+            let mut other = user.clone();
+            other.token = Some(answer["session"]["token"].as_str().unwrap().to_owned());
+            other
+        }
+    };
+    let (second, third) = (sign_in(PASSWORD).await, sign_in(PASSWORD).await);
+    let open = app.user.get("/api/me/sessions").await;
+    assert_eq!(open["sessions"].as_array().unwrap().len(), 3);
+    let current = second.get("/api/me/sessions").await["sessions"].as_array().unwrap().iter().find(|s| s["current"] == true).unwrap()["id"].clone();
+    let path = format!("/api/me/sessions/{}", current.as_str().unwrap());
+    assert_eq!(app.user.try_send(Method::DELETE, &path, None).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(second.try_send(Method::GET, "/api/me", None).await.0, StatusCode::UNAUTHORIZED);
+    assert_eq!(app.user.try_send(Method::DELETE, &path, None).await.0, StatusCode::NOT_FOUND);
+
+    let change = |present: &str| json!({ "present_password": present, "password": LONG_PASSWORD });
+    let wrong = status(&app.user, Method::POST, "/api/me/password", change("not my password at all")).await;
+    assert_eq!(wrong, (StatusCode::FORBIDDEN, "wrong_password".into()));
+    assert_eq!(app.user.try_send(Method::POST, "/api/me/password", Some(change(PASSWORD))).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(third.try_send(Method::GET, "/api/me", None).await.0, StatusCode::UNAUTHORIZED);
+    assert_eq!(app.user.get("/api/me").await["user"]["email"], EMAIL, "the session that changed it goes on");
+    let fourth = sign_in(LONG_PASSWORD).await;
+    assert_eq!(app.user.post("/api/me/sessions/end-others", json!({})).await["ended"], 1);
+    assert_eq!(fourth.try_send(Method::GET, "/api/me", None).await.0, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forgotten_password_is_replaced_once_by_a_link() {
+    let app = TestApp::start().await.with_admin().await;
+    let company = app.company().await;
+    let (bea, bea_id) = joined(&app, &company, "bea@example.com", "member").await;
+    let path = format!("/api/system-admin/users/{bea_id}/password-reset");
+    assert_eq!(bea.try_send(Method::POST, &path, None).await.0, StatusCode::NOT_FOUND, "for system admins only");
+    let first = app.user.post(&path, json!({})).await["token"].clone();
+    let token = app.user.post(&path, json!({})).await["token"].clone();
+    let ended = (StatusCode::GONE, "link_ended".to_owned());
+    let reset = |token: &Value, password: &str| json!({ "token": token, "password": password });
+    let route = "/api/auth/password-reset";
+    assert_eq!(status(&app.user, Method::POST, route, reset(&first, "another private phrase")).await, ended, "a newer link replaces it");
+    assert_eq!(status(&app.user, Method::POST, route, reset(&token, "short")).await.0, StatusCode::UNPROCESSABLE_ENTITY);
+    let attempts = (0..8).map(|_| {
+        let (user, body) = (app.user.clone(), reset(&token, "another private phrase"));
+        async move { user.try_send(Method::POST, route, Some(body)).await.0 }
+    });
+    let statuses = join_all(attempts).await;
+    assert_eq!(statuses.iter().filter(|status| **status == StatusCode::NO_CONTENT).count(), 1, "{statuses:?}");
+    assert_eq!(bea.try_send(Method::GET, "/api/me", None).await.0, StatusCode::UNAUTHORIZED, "every session of the account ended");
+    app.user.post("/api/auth/login", json!({ "email": "bea@example.com", "password": "another private phrase" })).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disabled_account_is_out_at_once_and_the_last_system_admin_stays() {
+    let app = TestApp::start().await.with_admin().await;
+    let company = app.company().await;
+    let (bea, bea_id) = joined(&app, &company, "bea@example.com", "member").await;
+    let path = format!("/api/system-admin/users/{bea_id}");
+    assert_eq!(app.user.try_send(Method::PATCH, &path, Some(json!({ "disabled": true }))).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(bea.try_send(Method::GET, "/api/me", None).await.0, StatusCode::UNAUTHORIZED);
+    let (wrong, _) = app.user.refused("/api/auth/login", json!({ "email": "bea@example.com", "password": LONG_PASSWORD })).await;
+    assert_eq!(wrong, StatusCode::UNAUTHORIZED);
+    assert_eq!(app.user.try_send(Method::PATCH, &path, Some(json!({ "disabled": false }))).await.0, StatusCode::NO_CONTENT);
+    app.user.post("/api/auth/login", json!({ "email": "bea@example.com", "password": LONG_PASSWORD })).await;
+
+    let me = app.user.get("/api/me").await["user"]["id"].as_str().unwrap().to_owned();
+    let own = status(&app.user, Method::PATCH, &format!("/api/system-admin/users/{me}"), json!({ "disabled": true })).await;
+    assert_eq!(own, (StatusCode::CONFLICT, "last_system_admin".into()));
+    let users = app.user.get("/api/system-admin/users").await;
+    assert_eq!(users["users"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_licences_seats_bound_new_accounts_and_nobody_is_locked_out() {
+    let app = TestApp::start().await.with_admin().await;
+    let company = app.company().await;
+    let allowed = app.user.get("/api/license").await["seats"]["allowed"].as_u64().unwrap();
+    for n in 1..allowed {
+        joined(&app, &company, &format!("user{n}@example.com"), "member").await;
+    }
+    let token = invite(&app.user, &company, "late@example.com", "member").await;
+    let full = status(&app.user, Method::POST, "/api/invitations/accept-as-new", acceptance(&token)).await;
+    assert_eq!(full, (StatusCode::PAYMENT_REQUIRED, "seat_limit_reached".into()));
+    app.user.post("/api/auth/login", json!({ "email": "user1@example.com", "password": LONG_PASSWORD })).await;
+}
