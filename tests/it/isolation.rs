@@ -6,7 +6,17 @@ use serde_json::json;
 use crate::app::TestApp;
 
 /// What may be asked without a session.
-const PUBLIC: [&str; 6] = ["/healthz", "/readyz", "/metrics", "/api/setup", "/api/setup/redeem", "/api/auth/login"];
+const PUBLIC: [&str; 9] = [
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/api/setup",
+    "/api/setup/redeem",
+    "/api/auth/login",
+    "/api/auth/password-reset",
+    "/api/invitations/look",
+    "/api/invitations/accept-as-new",
+];
 
 fn routes() -> Vec<(Method, String)> {
     let (_, document) = onsite::http::router::api();
@@ -34,6 +44,9 @@ fn filled(path: &str, company: &str) -> String {
         ("chat_run", "crn_"),
         ("rule", "egr_"),
         ("id", "egr_"),
+        ("user", "usr_"),
+        ("session", "ses_"),
+        ("invitation", "inv_"),
     ];
     path.split('/')
         .map(|part| match part.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
