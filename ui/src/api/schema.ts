@@ -38,6 +38,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/auth/password-reset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Replace a forgotten password by a link's token. Every session of the account ends; sign in with the new password. */
+        post: operations["reset_password"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/companies": {
         parameters: {
             query?: never;
@@ -255,6 +272,76 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/companies/{company}/invitations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A company's invitations, the newest first. For admins and owners. */
+        get: operations["list"];
+        put?: never;
+        /** Invite somebody. For admins and owners; the answer holds the only copy of the link's token. */
+        post: operations["invite"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/companies/{company}/invitations/{invitation}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Take an open invitation back. For admins and owners. */
+        delete: operations["withdraw"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/companies/{company}/members": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The members: owners first, then by name. */
+        get: operations["list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/companies/{company}/members/{user}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** End a membership. Anybody may leave; admins and owners may remove members of at most their own role. */
+        delete: operations["remove"];
+        options?: never;
+        head?: never;
+        /** Give a member another role. For admins and owners, and never more than one's own role. */
+        patch: operations["change"];
+        trace?: never;
+    };
     "/api/companies/{company}/pages/{content_hash}": {
         parameters: {
             query?: never;
@@ -466,6 +553,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/invitations/accept": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Accept an invitation as the signed-in account of its address. */
+        post: operations["accept"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/invitations/accept-as-new": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Accept an invitation with a new account, which is signed in by it. */
+        post: operations["accept_as_new"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/invitations/look": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What is behind an invitation's token. */
+        post: operations["look"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/license": {
         parameters: {
             query?: never;
@@ -496,6 +634,74 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Replace one's password. All other sessions end. */
+        post: operations["change_password"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The caller's sessions, the one used last first. */
+        get: operations["sessions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/sessions/end-others": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** End all of the caller's sessions but the one that asks. */
+        post: operations["end_others"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/sessions/{session}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** End one of the caller's sessions. */
+        delete: operations["end"];
         options?: never;
         head?: never;
         patch?: never;
@@ -621,6 +827,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/system-admin/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Every account, by name. */
+        get: operations["list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/system-admin/users/{user}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Keep an account out, or let it in again. */
+        patch: operations["change"];
+        trace?: never;
+    };
+    "/api/system-admin/users/{user}/password-reset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make a link that replaces a forgotten password once, within 24 hours. */
+        post: operations["reset"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/healthz": {
         parameters: {
             query?: never;
@@ -676,6 +933,34 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        AcceptRequest: {
+            name: string;
+            password: string;
+            token: string;
+        };
+        AccountList: {
+            users: components["schemas"]["AccountView"][];
+        };
+        AccountRequest: {
+            /** @description Whether the account is kept out; that ends its sessions at once. */
+            disabled: boolean;
+        };
+        /** @description An account, with what a system admin wants to know about its use. */
+        AccountView: {
+            /**
+             * Format: int32
+             * @description Companies it belongs to.
+             */
+            companies: number;
+            /** @description Whether it is kept out. */
+            disabled: boolean;
+            /**
+             * Format: date-time
+             * @description When it was last used, to the minute; null = never.
+             */
+            last_seen_at?: string | null;
+            user: components["schemas"]["User"];
+        };
         /** @description What an answer took. */
         AnswerTokens: {
             /**
@@ -698,6 +983,10 @@ export interface components {
         AskedRun: {
             id: string;
             state: components["schemas"]["ChatRunState"];
+        };
+        ChangePasswordRequest: {
+            password: string;
+            present_password: string;
         };
         /** @description What changed since the report before. */
         Changes: {
@@ -986,6 +1275,10 @@ export interface components {
             port?: number | null;
             reason: string;
         };
+        EndedView: {
+            /** @description How many sessions were open. */
+            ended: number;
+        };
         /** @description What happened, why, and what to do. */
         ErrorBody: {
             /**
@@ -1068,6 +1361,42 @@ export interface components {
          * @enum {string}
          */
         IngestState: "none" | "pending" | "running" | "done" | "failed" | "off";
+        /** @description An invitation, as the company's admins see it. */
+        Invitation: {
+            /** Format: date-time */
+            created_at: string;
+            email: string;
+            /** Format: date-time */
+            expires_at: string;
+            id: string;
+            invited_by: string;
+            role: string;
+            /** @description `open`, `accepted`, `expired` or `withdrawn`. */
+            state: string;
+        };
+        InvitationList: {
+            invitations: components["schemas"]["Invitation"][];
+        };
+        InvitationRequest: {
+            email: string;
+            /** @description `admin`, `dev`, `member` or `viewer`. */
+            role: string;
+        };
+        /** @description What somebody who holds the link may know before accepting. */
+        InvitedView: {
+            company: string;
+            email: string;
+            /** Format: date-time */
+            expires_at: string;
+            /** @description Whether the address has an account: then its owner signs in and accepts, instead of making one. */
+            has_account: boolean;
+            role: string;
+        };
+        JoinedView: {
+            company: string;
+            company_id: string;
+            role: string;
+        };
         /** @description The latest run, and what the latest report says, which may be of an earlier run. */
         LatestView: {
             /** Format: date-time */
@@ -1149,6 +1478,33 @@ export interface components {
             development_build: boolean;
             user: components["schemas"]["User"];
             version: string;
+        };
+        /** @description Somebody who belongs to the company. */
+        Member: {
+            /** @description Whether the account is kept out of the appliance. */
+            disabled: boolean;
+            email: string;
+            /**
+             * Format: date-time
+             * @description When they last used the appliance, to the minute; null = never.
+             */
+            last_seen_at?: string | null;
+            name: string;
+            /** @description `owner`, `admin`, `dev`, `member` or `viewer`. */
+            role: string;
+            /**
+             * Format: date-time
+             * @description Since when they belong to the company.
+             */
+            since: string;
+            user_id: string;
+        };
+        MemberList: {
+            members: components["schemas"]["Member"][];
+        };
+        MemberRequest: {
+            /** @description `owner`, `admin`, `dev`, `member` or `viewer`. */
+            role: string;
         };
         /** @description A message as it is shown. */
         Message: {
@@ -1242,6 +1598,11 @@ export interface components {
             /** @description Without one, the first question gives it. */
             title?: string | null;
         };
+        NewInvitationView: {
+            invitation: components["schemas"]["Invitation"];
+            /** @description Opens the invitation, once. Shown only here: hand over the link `/invitation#TOKEN` of this appliance. */
+            token: string;
+        };
         NewRule: {
             /** @description Whether the host may resolve to an address that is not public. An address or network says so itself. */
             allow_private?: boolean;
@@ -1283,6 +1644,25 @@ export interface components {
             /** @description What to do. */
             remedy?: string | null;
         };
+        /** @description A session that can be used. */
+        OpenSessionView: {
+            /** @description The address it was opened from. */
+            address?: string | null;
+            /** Format: date-time */
+            created_at: string;
+            /** @description Whether it is the one that asks. */
+            current: boolean;
+            /** Format: date-time */
+            expires_at: string;
+            id: string;
+            /**
+             * Format: date-time
+             * @description To the minute.
+             */
+            last_seen_at: string;
+            /** @description What the client called itself. */
+            user_agent?: string | null;
+        };
         Page: {
             /** Format: int64 */
             bytes: number;
@@ -1319,6 +1699,12 @@ export interface components {
          * @enum {string}
          */
         Pagination: "auto" | "next_link" | "page_param" | "none";
+        PasswordResetView: {
+            /** Format: date-time */
+            expires_at: string;
+            /** @description Replaces the password, once. Shown only here: hand over the link `/password-reset#TOKEN` of this appliance. */
+            token: string;
+        };
         Point: {
             as_of?: string | null;
             /** Format: date-time */
@@ -1406,6 +1792,10 @@ export interface components {
             rows: components["schemas"]["TableRow"][];
             /** @description Its caption, or the heading it stands under. */
             title: string;
+        };
+        ResetPasswordRequest: {
+            password: string;
+            token: string;
         };
         ResultView: {
             chunk_id: string;
@@ -1520,6 +1910,9 @@ export interface components {
         SeriesList: {
             series: components["schemas"]["Series"][];
         };
+        SessionList: {
+            sessions: components["schemas"]["OpenSessionView"][];
+        };
         /** @description Somebody who has just come in. */
         SessionView: {
             session: components["schemas"]["TokenView"];
@@ -1619,6 +2012,9 @@ export interface components {
             cells: string[];
             /** @description The row as the source has it. */
             evidence: components["schemas"]["EvidenceId"][];
+        };
+        TokenRequest: {
+            token: string;
         };
         TokenView: {
             /**
@@ -1751,9 +2147,14 @@ export interface components {
     headers: never;
     pathItems: never;
 }
+export type AcceptRequest = components['schemas']['AcceptRequest'];
+export type AccountList = components['schemas']['AccountList'];
+export type AccountRequest = components['schemas']['AccountRequest'];
+export type AccountView = components['schemas']['AccountView'];
 export type AnswerTokens = components['schemas']['AnswerTokens'];
 export type Asked = components['schemas']['Asked'];
 export type AskedRun = components['schemas']['AskedRun'];
+export type ChangePasswordRequest = components['schemas']['ChangePasswordRequest'];
 export type Changes = components['schemas']['Changes'];
 export type ChatFailure = components['schemas']['ChatFailure'];
 export type ChatRun = components['schemas']['ChatRun'];
@@ -1772,6 +2173,7 @@ export type DocumentView = components['schemas']['DocumentView'];
 export type EgressAttempt = components['schemas']['EgressAttempt'];
 export type EgressChip = components['schemas']['EgressChip'];
 export type EgressRule = components['schemas']['EgressRule'];
+export type EndedView = components['schemas']['EndedView'];
 export type ErrorBody = components['schemas']['ErrorBody'];
 export type ErrorEnvelope = components['schemas']['ErrorEnvelope'];
 export type Evidence = components['schemas']['Evidence'];
@@ -1782,12 +2184,20 @@ export type Freshness = components['schemas']['Freshness'];
 export type HeadlineView = components['schemas']['HeadlineView'];
 export type Health = components['schemas']['Health'];
 export type IngestState = components['schemas']['IngestState'];
+export type Invitation = components['schemas']['Invitation'];
+export type InvitationList = components['schemas']['InvitationList'];
+export type InvitationRequest = components['schemas']['InvitationRequest'];
+export type InvitedView = components['schemas']['InvitedView'];
+export type JoinedView = components['schemas']['JoinedView'];
 export type LatestView = components['schemas']['LatestView'];
 export type LicenceChip = components['schemas']['LicenceChip'];
 export type LicenceView = components['schemas']['LicenceView'];
 export type Log = components['schemas']['Log'];
 export type LoginRequest = components['schemas']['LoginRequest'];
 export type Me = components['schemas']['Me'];
+export type Member = components['schemas']['Member'];
+export type MemberList = components['schemas']['MemberList'];
+export type MemberRequest = components['schemas']['MemberRequest'];
 export type Message = components['schemas']['Message'];
 export type MessageRole = components['schemas']['MessageRole'];
 export type Messages = components['schemas']['Messages'];
@@ -1798,13 +2208,16 @@ export type MyCompany = components['schemas']['MyCompany'];
 export type NewCode = components['schemas']['NewCode'];
 export type NewCompanyRequest = components['schemas']['NewCompanyRequest'];
 export type NewConversation = components['schemas']['NewConversation'];
+export type NewInvitationView = components['schemas']['NewInvitationView'];
 export type NewRule = components['schemas']['NewRule'];
 export type NewWidget = components['schemas']['NewWidget'];
 export type NoticeView = components['schemas']['NoticeView'];
+export type OpenSessionView = components['schemas']['OpenSessionView'];
 export type Page = components['schemas']['Page'];
 export type PageFate = components['schemas']['PageFate'];
 export type PageView = components['schemas']['PageView'];
 export type Pagination = components['schemas']['Pagination'];
+export type PasswordResetView = components['schemas']['PasswordResetView'];
 export type Point = components['schemas']['Point'];
 export type Question = components['schemas']['Question'];
 export type Readiness = components['schemas']['Readiness'];
@@ -1815,6 +2228,7 @@ export type ReportBody = components['schemas']['ReportBody'];
 export type ReportHead = components['schemas']['ReportHead'];
 export type ReportList = components['schemas']['ReportList'];
 export type ReportTable = components['schemas']['ReportTable'];
+export type ResetPasswordRequest = components['schemas']['ResetPasswordRequest'];
 export type ResultView = components['schemas']['ResultView'];
 export type Results = components['schemas']['Results'];
 export type Rules = components['schemas']['Rules'];
@@ -1826,6 +2240,7 @@ export type Schedule = components['schemas']['Schedule'];
 export type Seats = components['schemas']['Seats'];
 export type Series = components['schemas']['Series'];
 export type SeriesList = components['schemas']['SeriesList'];
+export type SessionList = components['schemas']['SessionList'];
 export type SessionView = components['schemas']['SessionView'];
 export type Setting = components['schemas']['Setting'];
 export type Settings = components['schemas']['Settings'];
@@ -1837,6 +2252,7 @@ export type SourceRef = components['schemas']['SourceRef'];
 export type SparkPoint = components['schemas']['SparkPoint'];
 export type Status = components['schemas']['Status'];
 export type TableRow = components['schemas']['TableRow'];
+export type TokenRequest = components['schemas']['TokenRequest'];
 export type TokenView = components['schemas']['TokenView'];
 export type TransactionView = components['schemas']['TransactionView'];
 export type Trigger = components['schemas']['Trigger'];
@@ -1908,6 +2324,54 @@ export interface operations {
                 content?: never;
             };
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    reset_password: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ResetPasswordRequest"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `link_ended` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `invalid_field` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `busy` */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2426,6 +2890,266 @@ export interface operations {
                 };
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                company: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvitationList"];
+                };
+            };
+            /** @description `role_too_low` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    invite: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                company: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["InvitationRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewInvitationView"];
+                };
+            };
+            /** @description `role_too_low` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `member_already` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `invalid_field` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    withdraw: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                company: string;
+                invitation: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `role_too_low` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                company: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MemberList"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    remove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                company: string;
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `role_too_low` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `last_owner` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    change: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                company: string;
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MemberRequest"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `role_too_low` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `last_owner` */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2972,6 +3696,179 @@ export interface operations {
             };
         };
     };
+    accept: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TokenRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JoinedView"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `other_address` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `invitation_ended` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    accept_as_new: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AcceptRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionView"];
+                };
+            };
+            /** @description `seat_limit_reached` */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `sign_in_first` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `invitation_ended` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `invalid_field` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `busy` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    look: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TokenRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvitedView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `invitation_ended` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
     get_license: {
         parameters: {
             query?: never;
@@ -3041,6 +3938,151 @@ export interface operations {
                 };
             };
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    change_password: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChangePasswordRequest"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `wrong_password` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `invalid_field` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `too_many_tries`, `busy` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    sessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionList"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    end_others: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EndedView"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    end: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3305,6 +4347,112 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Settings"];
+                };
+            };
+        };
+    };
+    list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccountList"];
+                };
+            };
+            /** @description Not a system admin */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    change: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AccountRequest"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `seat_limit_reached` */
+            402: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `last_system_admin` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    reset: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PasswordResetView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
                 };
             };
         };
