@@ -84,9 +84,10 @@ impl Follower {
                 return self.keep_alive().await.map(Some);
             }
             if let Some(event) = self.waiting.pop() {
-                self.after = event.seq;
                 self.ended = event.is_terminal();
-                return Ok(Some(Event::default().id(event.seq.to_string()).event(event.kind).data(event.data.to_string())));
+                // Of an old stream the terminal event alone is kept: it takes the next place, so that followers meet no gap.
+                self.after = if self.ended { self.after + 1 } else { event.seq };
+                return Ok(Some(Event::default().id(self.after.to_string()).event(event.kind).data(event.data.to_string())));
             }
             self.waiting = self.state.store.events_after(self.stream_id.clone(), self.after, BATCH_EVENTS).await?;
             self.waiting.reverse();

@@ -111,6 +111,19 @@ impl Store {
         .await
     }
 
+    /// Queues a run again that its own runner put down because the process stops: that costs no attempt.
+    ///
+    /// # Errors
+    /// When the store fails; the run is then found to be nobody's at the next start.
+    pub async fn put_back_chat_run(&self, id: ChatRunId, now: Timestamp) -> Result<(), StoreError> {
+        self.write("put back chat run", move |tx| {
+            let sql = "UPDATE chat_runs SET attempt = attempt - 1 WHERE id = ?1 AND state = 'running' AND attempt > 0";
+            tx.prepare_cached(sql)?.execute([&id])?;
+            requeue_in(tx, &id, now)
+        })
+        .await
+    }
+
     /// Keeps a finished answer: its message, its price, its last event and the run's state, all or nothing.
     /// `None` when the run is not running (any more): nothing was kept then.
     ///
@@ -181,6 +194,35 @@ impl Store {
     /// When the store fails.
     pub async fn chat_run_cancel_asked(&self, id: ChatRunId) -> Result<bool, StoreError> {
         self.read("read chat run", move |conn| Ok(find(conn, &id)?.is_none_or(|run| run.cancel_asked))).await
+    }
+
+    /// Removes the events of runs that ended before `before`, but for the last one, which holds the whole answer. At most `limit` runs;
+    /// returns how many it were.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn prune_chat_events(&self, before: Timestamp, limit: u32) -> Result<usize, StoreError> {
+        // Looked for by a reader: the writer is not held up. Of a run that was pruned the first event is gone.
+        let old = self
+            .read("find old chat events", move |conn| {
+                let mut statement = conn.prepare_cached(
+                    "SELECT r.id FROM chat_runs r JOIN run_events e ON e.stream_id = r.id AND e.seq = 1 WHERE r.finished_at < ?1 LIMIT ?2",
+                )?;
+                Ok(statement.query_map((before, limit), |row| row.get(0))?.collect::<Result<Vec<ChatRunId>, _>>()?)
+            })
+            .await?;
+        if old.is_empty() {
+            return Ok(0);
+        }
+        self.write("prune chat events", move |tx| {
+            let mut delete =
+                tx.prepare_cached("DELETE FROM run_events WHERE stream_id = ?1 AND seq < (SELECT max(seq) FROM run_events WHERE stream_id = ?1)")?;
+            for run in &old {
+                delete.execute([run])?;
+            }
+            Ok(old.len())
+        })
+        .await
     }
 
     /// How many answers wait or are being made.

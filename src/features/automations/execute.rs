@@ -136,11 +136,10 @@ impl Automations {
         };
         let ingest = if self.parts().settings.ingest { IngestState::Pending } else { IngestState::Off };
         let store = self.store().clone();
-        let commit = |settlement| async move { store.finish_run(report, ingest, Some(settlement)).await };
-        let finished = reservation.settle_with(rates::built_in_extraction(text_tokens), metadata, commit).await?;
-        if !finished {
-            return Err(Stop::Cancelled);
-        }
+        // As an error, so that a run that was over already lets its reservation go.
+        let commit =
+            |settlement| async move { if store.finish_run(report, ingest, Some(settlement)).await? { Ok(()) } else { Err(Stop::Cancelled) } };
+        reservation.settle_with(rates::built_in_extraction(text_tokens), metadata, commit).await?;
         tracing::info!(run = %run.id, pages = sources.len(), "run succeeded");
         self.tell(&run.id);
         self.inner.ingest_nudge.nudge();

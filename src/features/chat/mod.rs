@@ -5,6 +5,7 @@
 mod answer;
 mod conversations;
 mod events;
+mod retention;
 mod run;
 mod send;
 

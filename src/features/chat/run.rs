@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use super::Chat;
 use super::answer::{Draft, MakeError};
 use crate::model::chat::{Answer, ChatFailure, ChatRun};
-use crate::model::ids::MessageId;
+use crate::model::ids::{ChatRunId, MessageId};
 use crate::model::ledger::TxType;
 use crate::model::rates;
 use crate::services::gateway::ProviderError;
@@ -31,31 +31,28 @@ impl Chat {
         while self.active().len() < self.inner.settings.runs_max && !parts.tasks.is_stopping() {
             let Some(claimed) = parts.store.claim_chat_run(parts.seams.now()).await? else { break };
             let cancel = CancellationToken::new();
-            self.active().insert(claimed.run.id.clone(), cancel.clone());
+            let making = Making::begin(self, claimed.run.id.clone(), cancel.clone());
             parts.signals.notify(claimed.run.id.as_str());
             let chat = self.clone();
-            parts.tasks.spawn("chat answer", async move { chat.carry_out(claimed, cancel).await });
+            parts.tasks.spawn("chat answer", async move { chat.carry_out(claimed, cancel, making).await });
         }
         Ok(())
     }
 
-    /// Makes one answer to its end. When the process stops meanwhile, the run stays as it is and is begun again at the next start.
-    async fn carry_out(self, claimed: ClaimedRun, cancel: CancellationToken) {
+    /// Makes one answer to its end. When the process stops meanwhile, the run waits again, as if it had never been begun.
+    async fn carry_out(self, claimed: ClaimedRun, cancel: CancellationToken, making: Making) {
         let parts = self.parts();
         let id = claimed.run.id.clone();
-        tokio::select! {
+        let ended = tokio::select! {
             biased;
-            () = parts.tasks.stopping() => {}
-            result = self.make_and_end(claimed, cancel) => {
-                if let Err(error) = result {
-                    // It stays marked as running; the next look of the runner finds that nobody makes it.
-                    tracing::error!(run = %id, %error, "the end of an answer could not be kept");
-                }
-            }
+            () = parts.tasks.stopping() => parts.store.put_back_chat_run(id.clone(), parts.seams.now()).await,
+            ended = self.make_and_end(claimed, cancel) => ended,
+        };
+        if let Err(error) = ended {
+            // It stays marked as running; the next look of the runner finds that nobody makes it.
+            tracing::error!(run = %id, %error, "the end of an answer could not be kept");
         }
-        self.active().remove(&id);
-        parts.signals.notify(id.as_str());
-        parts.nudge.nudge();
+        drop(making);
     }
 
     async fn make_and_end(&self, claimed: ClaimedRun, cancel: CancellationToken) -> Result<(), StoreError> {
@@ -147,6 +144,27 @@ impl Chat {
         tracing::warn!(run = %run.id, code = failure.code, %error, "no answer");
         parts.store.fail_chat_run(run.id.clone(), failure, now).await?;
         Ok(())
+    }
+}
+
+/// A run that this process is making: for as long as this lives, and not a moment longer, a panic included.
+struct Making {
+    chat: Chat,
+    id: ChatRunId,
+}
+
+impl Making {
+    fn begin(chat: &Chat, id: ChatRunId, cancel: CancellationToken) -> Self {
+        chat.active().insert(id.clone(), cancel);
+        Self { chat: chat.clone(), id }
+    }
+}
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        self.chat.active().remove(&self.id);
+        self.chat.parts().signals.notify(self.id.as_str());
+        self.chat.parts().nudge.nudge();
     }
 }
 

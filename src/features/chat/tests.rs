@@ -46,7 +46,10 @@ impl Embedder for WordVectors {
     }
 
     fn embed(&self, texts: Vec<String>, _kind: EmbedKind) -> BoxFuture<'static, Result<Vec<Embedding>, EmbedError>> {
-        Box::pin(async move { Ok(texts.iter().map(|text| vector(text)).collect()) })
+        Box::pin(async move {
+            assert!(!texts.iter().any(|text| text.contains("PANIC")), "on purpose");
+            Ok(texts.iter().map(|text| vector(text)).collect())
+        })
     }
 
     fn tokenizer(&self) -> Result<Arc<dyn TokenSpans>, EmbedError> {
@@ -249,13 +252,37 @@ async fn an_answer_cut_off_by_a_restart_is_made_again_and_charged_once() {
     bench.parts.ledger.recover().await.unwrap();
     let parts = ChatParts { tasks: Tasks::default(), signals: Signals::default(), ..bench.parts.clone() };
     let again = Bench { chat: Chat::new(parts.clone(), SETTINGS), parts, ..bench };
-    assert_eq!(again.over(&run).await.state, ChatRunState::Succeeded);
+    let over = again.over(&run).await;
+    assert_eq!((over.state, over.attempt), (ChatRunState::Succeeded, 1), "a stop in good order costs no attempt");
     let kinds: Vec<_> = again.events(&run).await.into_iter().map(|(kind, _)| kind).collect();
     let reset = kinds.iter().position(|kind| kind == "reset").unwrap();
     assert!(kinds[..reset].contains(&"delta".to_owned()) && kinds[reset..].contains(&"delta".to_owned()), "{kinds:?}");
     assert_eq!(kinds.iter().filter(|kind| *kind == "done").count(), 1);
     assert_eq!(again.messages().await.len(), 2);
     assert_eq!(again.charged().await, [-18]);
+}
+
+#[tokio::test]
+async fn an_answer_whose_making_panics_is_given_up_and_the_next_one_is_made() {
+    let bench = bench(vec![]).await;
+    let run = bench.ask("PANIC").await;
+    let over = bench.over(&run).await;
+    assert_eq!((over.state, over.error.unwrap().code.as_str()), (ChatRunState::Failed, "answer_interrupted"));
+    let run = bench.ask("How many inhabitants does Berlin have?").await;
+    assert_eq!(bench.over(&run).await.state, ChatRunState::Succeeded);
+}
+
+#[tokio::test]
+async fn the_events_of_an_old_answer_shrink_to_the_last_which_holds_it() {
+    let bench = bench(vec![]).await;
+    let run = bench.ask("How many inhabitants does Berlin have?").await;
+    bench.over(&run).await;
+    let all = bench.events(&run).await;
+    assert_eq!(bench.chat.prune_events().await.unwrap(), 0, "somebody may still follow it");
+    bench.clock.advance(Duration::from_secs(25 * 3600));
+    assert_eq!(bench.chat.prune_events().await.unwrap(), 1);
+    assert_eq!(bench.events(&run).await, all[all.len() - 1..]);
+    assert_eq!(bench.chat.prune_events().await.unwrap(), 0);
 }
 
 #[tokio::test]
