@@ -21,7 +21,7 @@ use crate::http::metrics::Metrics;
 use crate::http::state::Facts;
 use crate::jobs::chat_runner::ChatRunner;
 use crate::jobs::documents::DocumentIngest;
-use crate::jobs::{Driver, Ingest, Reconciler, Retention, RunDriver, Schedule};
+use crate::jobs::{ChatRetention, ClockMark, Driver, Ingest, Reconciler, Retention, RunDriver, Schedule, SessionEnds};
 use crate::model::installation::new_install_id;
 use crate::services::auth::bootstrap::{Bootstrap, BootstrapStart};
 use crate::services::auth::{Auth, AuthSettings};
@@ -173,15 +173,18 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
 
 /// Starts the recurring tasks.
 pub fn start_jobs(composed: &Composed) {
-    let AppState { automations, chat, documents, seams, tasks, .. } = &composed.state;
+    let AppState { auth, automations, chat, documents, licensing, seams, tasks, .. } = &composed.state;
     let driver = Driver::new(tasks.clone(), seams.clone());
-    let jobs: [(Arc<dyn Reconciler>, Nudge); 6] = [
+    let jobs: [(Arc<dyn Reconciler>, Nudge); 9] = [
+        (Arc::new(ChatRetention(chat.clone())), Nudge::default()),
         (Arc::new(ChatRunner::new(chat.clone())), chat.nudge()),
+        (Arc::new(ClockMark(licensing.clone())), Nudge::default()),
         (Arc::new(DocumentIngest::new(documents.clone())), documents.nudge()),
         (Arc::new(Ingest(automations.clone())), automations.ingest_nudge()),
         (Arc::new(Retention(automations.clone())), Nudge::default()),
         (Arc::new(RunDriver(automations.clone())), automations.run_nudge()),
         (Arc::new(Schedule(automations.clone())), Nudge::default()),
+        (Arc::new(SessionEnds(auth.clone())), Nudge::default()),
     ];
     for (job, nudge) in jobs {
         driver.start(job, nudge);

@@ -50,6 +50,14 @@ pub enum StartError {
     /// Plain HTTP was asked for on an address that others can reach.
     #[error("--dev serves plain HTTP and so only on loopback; {0} is not: drop --dev, or listen on 127.0.0.1")]
     PlainHttpBeyondLoopback(SocketAddr),
+    /// Whatever failed, it failed for want of room.
+    #[error("{cause}; the disk that holds {path} is full: free some space there (100 MB is plenty to begin with), then start again")]
+    DiskFull {
+        /// The data folder.
+        path: std::path::PathBuf,
+        /// What failed.
+        cause: Box<Self>,
+    },
     /// A part could not be made.
     #[error("{part}: {source}")]
     Part {
@@ -61,6 +69,17 @@ pub enum StartError {
 }
 
 impl StartError {
+    /// Says that the disk is full, when it is. SQLite calls a missing page of shared memory an I/O error, so the disk itself is asked.
+    fn or_disk_full(self, dir: &DataDir) -> Self {
+        const ROOM_BYTES_MIN: u64 = 1 << 20;
+        match rustix::fs::statvfs(dir.path()) {
+            Ok(disk) if disk.f_bavail.saturating_mul(disk.f_frsize) < ROOM_BYTES_MIN => {
+                Self::DiskFull { path: dir.path().to_owned(), cause: Box::new(self) }
+            }
+            _ => self,
+        }
+    }
+
     /// Names the part whose making failed.
     pub(super) fn part<E: std::error::Error + Send + Sync + 'static>(part: &'static str) -> impl FnOnce(E) -> Self {
         move |source| Self::Part { part, source: Box::new(source) }
@@ -110,11 +129,13 @@ impl Instance {
         let bind = |source| StartError::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
-        let tls = if dev { None } else { Some(tls::load_or_create(&dir.tls(), listen.ip(), seams.now())?) };
+        let full = |error: StartError| error.or_disk_full(&dir);
+        let tls = if dev { None } else { Some(tls::load_or_create(&dir.tls(), listen.ip(), seams.now()).map_err(|error| full(error.into()))?) };
         let tasks = Tasks::default();
         let connections = Bounded::new(usize::try_from(config.server.connections_max).unwrap_or(2_000));
         let certificate_fingerprint = tls.as_ref().map(|tls| tls.fingerprint.clone());
-        let composed = compose::compose(Parts { dir, config, seams, tasks: tasks.clone(), certificate_fingerprint }).await?;
+        let composed =
+            compose::compose(Parts { dir: dir.clone(), config, seams, tasks: tasks.clone(), certificate_fingerprint }).await.map_err(full)?;
         let service = router::service(composed.state.clone()).into_make_service_with_connect_info::<SocketAddr>();
         let handle = Handle::new();
         let server = axum_server::from_tcp(listener).map_err(bind)?.handle(handle.clone()).first_request_timeout(Duration::from_secs(30));

@@ -3,17 +3,23 @@
 //! A job is a reconciler: it looks at the store and does what is missing. It takes no input, so a tick, a nudge, a restart
 //! and a second call in a row are all the same to it.
 
+pub mod chat_retention;
 pub mod chat_runner;
+pub mod clock_mark;
 pub mod documents;
 pub mod driver;
 pub mod ingest;
 pub mod retention;
 pub mod run_driver;
 pub mod scheduler;
+pub mod session_ends;
 
+pub use chat_retention::ChatRetention;
 pub use chat_runner::ChatRunner;
+pub use clock_mark::ClockMark;
 pub use driver::{Driver, Reconciler};
 pub use ingest::Ingest;
 pub use retention::Retention;
 pub use run_driver::RunDriver;
 pub use scheduler::Schedule;
+pub use session_ends::SessionEnds;

@@ -1,5 +1,7 @@
 //! Which installation this is, and the latest time it has seen.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{Store, StoreError};
@@ -31,18 +33,15 @@ impl Store {
         self.read("read installation", installation_in).await
     }
 
-    /// Raises the high-water mark of the clock to `now`, never lowers it, and returns where it stands.
+    /// Moves the high-water mark of the clock on by time that has passed.
     ///
     /// # Errors
     /// When it could not be kept.
-    pub async fn raise_clock_high_water(&self, now: Timestamp) -> Result<Timestamp, StoreError> {
-        self.write("raise clock high-water mark", move |tx| {
-            let mark = tx.query_row(
-                "UPDATE installation SET clock_high_water = max(clock_high_water, ?1) WHERE id = 1 RETURNING clock_high_water",
-                [now],
-                |row| row.get(0),
-            );
-            Ok(mark.optional()?.unwrap_or(now))
+    pub async fn advance_clock_high_water(&self, passed: Duration) -> Result<(), StoreError> {
+        let millis = i64::try_from(passed.as_millis()).unwrap_or(i64::MAX);
+        self.write("advance clock high-water mark", move |tx| {
+            tx.execute("UPDATE installation SET clock_high_water = clock_high_water + ?1 WHERE id = 1", [millis])?;
+            Ok(())
         })
         .await
     }
@@ -67,7 +66,7 @@ mod tests {
         let second = store.open_installation("ins_2".into(), at(500)).await.unwrap();
         assert_eq!((second.install_id.as_str(), second.created_at, second.clock_high_water), ("ins_1", at(1_000), at(1_000)));
         assert_eq!(first, second);
-        assert_eq!(store.raise_clock_high_water(at(2_000)).await.unwrap(), at(2_000));
-        assert_eq!(store.raise_clock_high_water(at(10)).await.unwrap(), at(2_000));
+        store.advance_clock_high_water(Duration::from_millis(500)).await.unwrap();
+        assert_eq!(store.installation().await.unwrap().unwrap().clock_high_water, at(1_500));
     }
 }

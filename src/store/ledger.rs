@@ -45,8 +45,8 @@ pub enum ReserveOutcome {
     Reserved,
     /// The row for this key stands already: nothing is held back, and settling returns that row.
     AlreadyPosted,
-    /// Too few: the user's balance at that moment.
-    Insufficient(Balance),
+    /// Too few: the user's balance, and the moment as the ledger counts it, which never goes back.
+    Insufficient(Balance, Timestamp),
 }
 
 impl Store {
@@ -62,7 +62,7 @@ impl Store {
             }
             let balance = balance_of(tx, &new.user)?;
             if new.tokens > balance.available() {
-                return Ok(ReserveOutcome::Insufficient(balance));
+                return Ok(ReserveOutcome::Insufficient(balance, clamp_to_last(tx, now)?));
             }
             tx.prepare_cached(
                 "INSERT INTO token_reservations (id, user_id, company_id, amount, tx_type, reference_key, created_at)
@@ -106,21 +106,23 @@ impl Store {
         self.write("post tokens", move |tx| post_in(tx, &posting, now)).await
     }
 
-    /// A user's balance, after making today's grant if it is missing.
+    /// A user's balance, and whether today's grant of `daily_grant` tokens is in it (0 = there is none to make).
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn token_balance(&self, user: UserId, daily_grant: u64, now: Timestamp) -> Result<Balance, StoreError> {
-        let reader = user.clone();
-        let (balance, granted) = self
-            .read("read balance", move |conn| {
-                let at = clamp_to_last(conn, now)?;
-                Ok((balance_of(conn, &reader)?, find(conn, &reader, TxType::FreeDaily, &at.utc_date())?.is_some()))
-            })
-            .await?;
-        if granted || daily_grant == 0 {
-            return Ok(balance);
-        }
+    pub async fn token_balance(&self, user: UserId, daily_grant: u64, now: Timestamp) -> Result<(Balance, bool), StoreError> {
+        self.read("read balance", move |conn| {
+            let granted = daily_grant == 0 || find(conn, &user, TxType::FreeDaily, &clamp_to_last(conn, now)?.utc_date())?.is_some();
+            Ok((balance_of(conn, &user)?, granted))
+        })
+        .await
+    }
+
+    /// Makes today's grant if it is missing, and returns the balance with it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn grant_daily_tokens(&self, user: UserId, daily_grant: u64, now: Timestamp) -> Result<Balance, StoreError> {
         self.write("grant daily tokens", move |tx| {
             grant_daily_in(tx, &user, daily_grant, now)?;
             balance_of(tx, &user)

@@ -46,14 +46,14 @@ async fn free_daily_comes_once_per_user_and_utc_day_and_not_again_when_the_clock
     let day = |n: i64| Timestamp::from_millis(NOON.millis() + n * DAY);
     let balance = |who: &UserId, at| {
         let (store, who) = (store.clone(), who.clone());
-        async move { store.token_balance(who, 500, at).await.unwrap().balance }
+        async move { store.grant_daily_tokens(who, 500, at).await.unwrap().balance }
     };
     assert_eq!(balance(&anna, day(0)).await, 500);
     assert_eq!(balance(&anna, day(0)).await, 500);
     assert_eq!(balance(&ben, day(0)).await, 500);
     assert_eq!(balance(&anna, day(1)).await, 1_000);
     assert_eq!(balance(&anna, day(-3)).await, 1_000, "a clock set back grants nothing");
-    assert_eq!(store.token_balance(anna.clone(), 0, day(2)).await.unwrap().balance, 1_000, "grants are off");
+    assert_eq!(store.grant_daily_tokens(anna.clone(), 0, day(2)).await.unwrap().balance, 1_000, "grants are off");
     let rows = store.token_statement(anna, 10).await.unwrap();
     assert!(rows.windows(2).all(|pair| pair[0].created_at >= pair[1].created_at && pair[0].id > pair[1].id));
     assert_eq!(store.verify_ledger().await.unwrap().first_error, None);
@@ -70,7 +70,7 @@ async fn reservations_hold_tokens_back_and_settling_charges_what_was_used() {
     };
     assert_eq!(store.reserve_tokens(first.clone(), NOON).await.unwrap(), ReserveOutcome::Reserved);
     let too_much = store.reserve_tokens(reservation(&user, "run 2", 101, 500), NOON).await.unwrap();
-    assert_eq!(too_much, ReserveOutcome::Insufficient(Balance { balance: 500, reserved: 400 }));
+    assert_eq!(too_much, ReserveOutcome::Insufficient(Balance { balance: 500, reserved: 400 }, NOON));
     let second = reservation(&user, "run 2", 60, 500);
     assert_eq!(store.reserve_tokens(second.clone(), NOON).await.unwrap(), ReserveOutcome::Reserved);
 
@@ -82,10 +82,10 @@ async fn reservations_hold_tokens_back_and_settling_charges_what_was_used() {
 
     store.release_tokens(second.id.clone()).await.unwrap();
     store.release_tokens(second.id.clone()).await.unwrap();
-    assert_eq!(store.token_balance(user.clone(), 500, NOON).await.unwrap(), Balance { balance: 60, reserved: 0 });
+    assert_eq!(store.grant_daily_tokens(user.clone(), 500, NOON).await.unwrap(), Balance { balance: 60, reserved: 0 });
     store.reserve_tokens(reservation(&user, "run 3", 60, 500), NOON).await.unwrap();
     assert_eq!(store.release_all_tokens().await.unwrap(), 1);
-    assert_eq!(store.token_balance(user, 500, NOON).await.unwrap().available(), 60);
+    assert_eq!(store.grant_daily_tokens(user, 500, NOON).await.unwrap().available(), 60);
 }
 
 #[tokio::test]
@@ -193,7 +193,7 @@ proptest! {
                     Step::Settle(..) | Step::Release(_) => {}
                     Step::Day => now = Timestamp::from_millis(now.millis() + DAY),
                 }
-                let balance = store.token_balance(user.clone(), 0, now).await.unwrap();
+                let balance = store.token_balance(user.clone(), 0, now).await.unwrap().0;
                 assert_eq!(balance.reserved, open.iter().map(|held| held.tokens).sum::<u64>());
                 assert!(balance.balance >= balance.reserved);
             }

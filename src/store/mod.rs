@@ -128,6 +128,12 @@ impl Store {
         self.inner.readers.run(store, query).await.map_err(|error| error.during(operation))
     }
 
+    /// Whether there is room to write: what the last write found. After a full disk it is tried, so that room is noticed by itself.
+    pub async fn has_room(&self) -> bool {
+        let probe = |tx: &Connection| Ok(tx.execute("UPDATE installation SET install_id = install_id", [])?);
+        !self.inner.writer.disk_full() || self.write("look for room", probe).await.is_ok()
+    }
+
     /// Whether the database answers: for readiness.
     ///
     /// # Errors

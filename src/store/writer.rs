@@ -4,6 +4,8 @@
 //! and its neighbours do not notice.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
@@ -44,17 +46,25 @@ type Job = Box<dyn FnOnce(Option<&Connection>) -> (bool, Answer) + Send>;
 
 pub(super) struct Writer {
     jobs: Option<mpsc::Sender<Job>>,
+    disk_full: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
     pub(super) fn start(connection: Connection) -> Result<Self, OpenError> {
         let (sender, receiver) = mpsc::channel(QUEUE_JOBS);
+        let disk_full = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&disk_full);
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || serve(&connection, receiver))
+            .spawn(move || serve(&connection, receiver, &told))
             .map_err(|source| OpenError::Io { path: "store-writer thread".into(), source })?;
-        Ok(Self { jobs: Some(sender), thread: Some(thread) })
+        Ok(Self { jobs: Some(sender), disk_full, thread: Some(thread) })
+    }
+
+    /// Whether the last write that needed room found none.
+    pub(super) fn disk_full(&self) -> bool {
+        self.disk_full.load(Ordering::Relaxed)
     }
 
     pub(super) async fn run<T, F>(&self, job: F) -> Result<T, StoreError>
@@ -101,20 +111,39 @@ impl Drop for Writer {
     }
 }
 
-fn serve(connection: &Connection, mut jobs: mpsc::Receiver<Job>) {
+fn serve(connection: &Connection, mut jobs: mpsc::Receiver<Job>, disk_full: &AtomicBool) {
     while let Some(first) = jobs.blocking_recv() {
-        group(connection, first, &mut jobs);
+        let before = connection.total_changes();
+        let answers = group(connection, first, &mut jobs);
+        // A transaction that changed nothing needed no room, and so says nothing about it.
+        match &answers.committed {
+            Err(NotKept { disk_full: true, .. }) => disk_full.store(true, Ordering::Relaxed),
+            Ok(()) if answers.met_full_disk => disk_full.store(true, Ordering::Relaxed),
+            Ok(()) if connection.total_changes() > before => disk_full.store(false, Ordering::Relaxed),
+            _ => {}
+        }
+        for answer in answers.waiting {
+            answer(answers.committed.clone());
+        }
     }
 }
 
-/// Runs the first job and those that wait behind it in one transaction, then answers them all.
-fn group(connection: &Connection, first: Job, jobs: &mut mpsc::Receiver<Job>) {
-    let mut answers = Vec::new();
+/// A group that was brought to its end, before anybody is told.
+struct Answers {
+    waiting: Vec<Answer>,
+    committed: Result<(), NotKept>,
+    /// A job of the group met a full disk, and the others were kept all the same.
+    met_full_disk: bool,
+}
+
+/// Runs the first job and those that wait behind it in one transaction.
+fn group(connection: &Connection, first: Job, jobs: &mut mpsc::Receiver<Job>) -> Answers {
+    let (mut answers, mut met_full_disk) = (Vec::new(), false);
     let mut outcome = connection.execute_batch("BEGIN IMMEDIATE").map_err(NotKept::from);
     let mut next = Some(first);
     while let Some(job) = next.take() {
         match &outcome {
-            Ok(()) => match in_savepoint(connection, job) {
+            Ok(()) => match in_savepoint(connection, job, &mut met_full_disk) {
                 Ok(answer) => answers.push(answer),
                 Err((answer, lost)) => {
                     answers.push(answer);
@@ -137,18 +166,17 @@ fn group(connection: &Connection, first: Job, jobs: &mut mpsc::Receiver<Job>) {
     {
         tracing::error!(%error, "rolling back a failed group");
     }
-    for answer in answers {
-        answer(committed.clone());
-    }
+    Answers { waiting: answers, committed, met_full_disk }
 }
 
 /// Runs a job in a savepoint of its own. `Err` = the whole transaction is gone: SQLite rolls it back by itself when a
 /// statement meets a full disk or a failing one.
-fn in_savepoint(connection: &Connection, job: Job) -> Result<Answer, (Answer, NotKept)> {
+fn in_savepoint(connection: &Connection, job: Job, met_full_disk: &mut bool) -> Result<Answer, (Answer, NotKept)> {
     if let Err(error) = connection.execute_batch("SAVEPOINT job") {
         return Err((job(None).1, error.into()));
     }
     let (keep, answer) = job(Some(connection));
+    *met_full_disk |= !keep && is_full(connection);
     if connection.is_autocommit() {
         let lost = NotKept { disk_full: is_full(connection), reason: "the database ended the transaction".to_owned() };
         return Err((answer, lost));
@@ -194,5 +222,17 @@ mod tests {
         let rows: i64 = Connection::open(folder.path().join("x.db")).unwrap().query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap();
         assert_eq!(rows, kept, "told and kept agree: {results:?}");
         assert!(insert(&writer, 10).await.is_ok(), "and the writer goes on");
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_remembered_until_something_was_kept_again() {
+        let (writer, _folder) = writer(20);
+        assert!(!writer.disk_full());
+        assert!(insert(&writer, 5_000_000).await.is_err());
+        assert!(writer.disk_full());
+        writer.run(|tx| Ok(tx.execute("DELETE FROM t WHERE v = 'none'", [])?)).await.unwrap();
+        assert!(writer.disk_full(), "what changes nothing needs no room");
+        insert(&writer, 10).await.unwrap();
+        assert!(!writer.disk_full());
     }
 }

@@ -47,8 +47,8 @@ impl Bench {
         self.setup.redeem(redemption(token, "ada@example.org"), Origin::default()).await
     }
 
-    async fn admins(&self) -> u32 {
-        self.store.active_user_count().await.unwrap()
+    async fn admins(&self) -> usize {
+        self.store.users().await.unwrap().len()
     }
 }
 
@@ -198,13 +198,30 @@ async fn a_session_ends_by_time_by_idleness_and_by_signing_out() {
 
     let (third, fourth) = (login().await, login().await);
     let caller = open(&third.token).await.unwrap();
-    bench.auth.logout(&caller, &Origin::default()).await.unwrap();
-    bench.auth.logout(&caller, &Origin::default()).await.unwrap();
+    bench.auth.logout(&caller, &Origin::default()).await;
+    bench.auth.logout(&caller, &Origin::default()).await;
     assert!(open(&third.token).await.is_none());
     assert!(open(&fourth.token).await.is_some(), "another session of the same user goes on");
     let audit = bench.store.audit_after(0, 100).await.unwrap();
     assert_eq!(audit.iter().filter(|row| row.action == "auth.logout").count(), 1);
     assert!(verify_chain((0, GENESIS), &audit).is_ok());
+}
+
+#[tokio::test]
+async fn signing_out_works_when_nothing_can_be_kept_and_is_kept_later() {
+    let (bench, token) = bench().await;
+    let signed_in = bench.redeem(&token).await.unwrap();
+    let caller = bench.auth.authenticate(signed_in.token.expose()).await.unwrap().unwrap();
+    let refuse = "CREATE TRIGGER refuse BEFORE UPDATE ON sessions BEGIN SELECT RAISE(ABORT, 'refused'); END";
+    testing::execute(&bench.store, refuse, []).await;
+    bench.auth.logout(&caller, &Origin::default()).await;
+    assert!(bench.auth.authenticate(signed_in.token.expose()).await.unwrap().is_none());
+    assert!(bench.auth.still_signed_in(&caller).await.unwrap().is_none());
+    assert!(bench.auth.keep_ends().await.is_err());
+    testing::execute(&bench.store, "DROP TRIGGER refuse", []).await;
+    bench.auth.keep_ends().await.unwrap();
+    let (session, _) = bench.store.session(caller.session_id).await.unwrap().unwrap();
+    assert!(session.ended_at.is_some());
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ async fn healthz() -> Json<Health> {
 #[derive(Serialize, ToSchema)]
 struct Readiness {
     ready: bool,
-    /// Codes of what stands in the way: `database_unavailable`, `stopping`.
+    /// Codes of what stands in the way: `database_unavailable`, `disk_full` (reading works, writing does not), `stopping`.
     reasons: Vec<&'static str>,
     /// The build honours keys of its environment, and every screen says so, sign-in too.
     development_build: bool,
@@ -45,6 +45,8 @@ async fn readyz(State(state): State<AppState>) -> Response {
     }
     if state.store.ping().await.is_err() {
         reasons.push("database_unavailable");
+    } else if !state.store.has_room().await {
+        reasons.push("disk_full");
     }
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(Readiness { ready: reasons.is_empty(), reasons, development_build: state.licensing.development_build() })).into_response()

@@ -7,14 +7,15 @@ pub mod limits;
 pub mod password;
 mod sessions;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::base::seams::Seams;
 use crate::base::secret::{Secret, sha256};
 use crate::base::tasks::Tasks;
 use crate::model::audit::{Actor, Entry, Outcome};
-use crate::model::ids::UserId;
+use crate::model::ids::{SessionId, UserId};
 use crate::model::password::{NewPassword, PasswordRefusal};
 use crate::model::session::{Origin, SignedIn};
 use crate::model::user::{Caller, DisplayName, Email, InvalidEmail, InvalidName, User};
@@ -149,6 +150,8 @@ pub struct Auth {
     login_limits: Arc<Limits>,
     session_lifetime: Duration,
     idle_limit: Option<Duration>,
+    // Sessions that were signed out but stand open in the store, because it could not be written.
+    ended: Arc<Mutex<HashMap<SessionId, Entry>>>,
 }
 
 impl Auth {
@@ -160,6 +163,7 @@ impl Auth {
         let hasher = Hasher::new(seams.clone(), tasks, settings.hash_cost, settings.hashes_running_max, settings.hashes_waiting_max)?;
         Ok(Self {
             login_limits: Arc::new(Limits::new(Arc::clone(&seams.clock), LOGIN_RULES)),
+            ended: Arc::default(),
             store,
             seams,
             hasher,

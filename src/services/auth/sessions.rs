@@ -1,5 +1,7 @@
 //! Sessions: opaque tokens, hashed at rest, looked up at every request so that an ended one ends at once.
 
+use std::collections::HashMap;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::Auth;
@@ -52,14 +54,28 @@ impl Auth {
         Ok(open.map(|(session, user)| Caller { user, session_id: session.id }))
     }
 
-    /// Ends the caller's session. Doing it twice changes nothing.
+    /// Ends the caller's session. Doing it twice changes nothing. Never fails: a session whose end cannot be kept, such as on a full
+    /// disk, is over for this process at once, and its end is kept by [`Auth::keep_ends`] as soon as that is possible.
+    pub async fn logout(&self, caller: &Caller, origin: &Origin) {
+        let entry = Entry::new(self.seams.now(), Actor::User(Some(caller.user.id.clone())), "auth.logout", caller.session_id.as_str());
+        let entry = entry.from(origin.address);
+        self.ended().insert(caller.session_id.clone(), entry);
+        if let Err(error) = self.keep_ends().await {
+            tracing::warn!(%error, "the end of a session is not kept yet; it opens nothing all the same");
+        }
+    }
+
+    /// Keeps the ends of sessions that could not be kept before.
     ///
     /// # Errors
-    /// When it could not be kept.
-    pub async fn logout(&self, caller: &Caller, origin: &Origin) -> Result<(), StoreError> {
-        let now = self.seams.now();
-        let entry = Entry::new(now, Actor::User(Some(caller.user.id.clone())), "auth.logout", caller.session_id.as_str()).from(origin.address);
-        self.store.end_session(caller.session_id.clone(), now, entry).await.map(|_| ())
+    /// When they still cannot.
+    pub async fn keep_ends(&self) -> Result<(), StoreError> {
+        let waiting: Vec<_> = self.ended().iter().map(|(id, entry)| (id.clone(), entry.clone())).collect();
+        for (id, entry) in waiting {
+            self.store.end_session(id.clone(), entry.at, entry).await?;
+            self.ended().remove(&id);
+        }
+        Ok(())
     }
 
     /// A session to open, and the one copy of its token.
@@ -80,6 +96,10 @@ impl Auth {
         // A lifetime that was shortened since counts for the sessions that are open already.
         let end = session.expires_at.min(session.created_at.plus(self.session_lifetime));
         let idle = self.idle_limit.is_some_and(|limit| now.since(session.last_seen_at) >= limit);
-        session.ended_at.is_none() && now < end && !idle
+        session.ended_at.is_none() && now < end && !idle && !self.ended().contains_key(&session.id)
+    }
+
+    fn ended(&self) -> MutexGuard<'_, HashMap<SessionId, Entry>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -99,9 +99,9 @@ impl Ledger {
                 },
                 held,
             }),
-            ReserveOutcome::Insufficient(balance) => {
+            ReserveOutcome::Insufficient(balance, at) => {
                 held.disarm();
-                let next_grant_at = (settings.daily_free_tokens > 0).then(|| next_grant_at(now));
+                let next_grant_at = (settings.daily_free_tokens > 0).then(|| next_grant_at(at));
                 Err(InsufficientTokens { needed: tokens, available: balance.available(), next_grant_at }.into())
             }
         }
@@ -115,12 +115,22 @@ impl Ledger {
         self.inner.store.post_tokens(posting, self.inner.seams.now()).await
     }
 
-    /// What a user has; counts as activity, so today's grant is in it.
+    /// What a user has; counts as activity, so today's grant is in it, unless it could not be kept: reading goes on when writing
+    /// does not, and the next look makes the grant.
     ///
     /// # Errors
-    /// When the store fails.
+    /// When the store cannot be read.
     pub async fn balance(&self, user: &UserId) -> Result<Balance, StoreError> {
-        self.inner.store.token_balance(user.clone(), self.inner.settings.daily_free_tokens, self.inner.seams.now()).await
+        let Inner { store, seams, settings, .. } = &*self.inner;
+        let now = seams.now();
+        let (balance, granted) = store.token_balance(user.clone(), settings.daily_free_tokens, now).await?;
+        if granted {
+            return Ok(balance);
+        }
+        Ok(store.grant_daily_tokens(user.clone(), settings.daily_free_tokens, now).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "today's grant was not kept; the balance is shown without it");
+            balance
+        }))
     }
 
     /// A user's latest rows, newest first.
@@ -308,5 +318,25 @@ mod tests {
         held.release().await.unwrap();
         assert_eq!(bench.tasks.stop(Duration::from_secs(10)).await, 0);
         assert_eq!(bench.ledger.balance(&bench.user).await.unwrap(), Balance { balance: 1_000, reserved: 0 });
+    }
+
+    #[tokio::test]
+    async fn the_next_grant_is_told_by_the_ledgers_own_clock() {
+        let bench = bench(1_000).await;
+        let (store, now) = (bench.ledger.inner.store.clone(), bench.ledger.inner.seams.now());
+        // The clock was two days ahead once.
+        store.grant_daily_tokens(bench.user.clone(), 1_000, now.plus(Duration::from_secs(2 * 86_400))).await.unwrap();
+        let Err(LedgerError::Insufficient(refusal)) = bench.reserve("big", 5_000).await else { panic!("not refused") };
+        assert_eq!(refusal.next_grant_at, Some("2026-11-24T00:00:00Z".parse::<Timestamp>().unwrap()));
+    }
+
+    #[tokio::test]
+    async fn a_balance_is_read_when_todays_grant_cannot_be_kept_and_the_grant_comes_later() {
+        let bench = bench(1_000).await;
+        let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON token_transactions BEGIN SELECT RAISE(ABORT, 'refused'); END";
+        testing::execute(&bench.ledger.inner.store, refuse, []).await;
+        assert_eq!(bench.ledger.balance(&bench.user).await.unwrap().balance, 0);
+        testing::execute(&bench.ledger.inner.store, "DROP TRIGGER refuse", []).await;
+        assert_eq!(bench.ledger.balance(&bench.user).await.unwrap().balance, 1_000);
     }
 }

@@ -179,6 +179,17 @@ async fn binding_seats_and_a_clock_set_back() {
 }
 
 #[tokio::test]
+async fn the_clocks_mark_moves_on_by_the_time_that_passed() {
+    let bench = bench();
+    testing::execute(&bench.store, "INSERT INTO installation VALUES (1, 'ins_here', 0, 1000)", []).await;
+    bench.clock.advance(DAY);
+    bench.licensing.note_time_passed().await.unwrap();
+    bench.licensing.note_time_passed().await.unwrap();
+    let mark = bench.store.installation().await.unwrap().unwrap().clock_high_water;
+    assert_eq!(mark.millis(), 1_000 + 86_400_000);
+}
+
+#[tokio::test]
 async fn overrides_replace_single_limits_and_a_subscription_fills_in() {
     let bench = bench();
     let (_, company) = testing::user_and_company(&bench.store).await;

@@ -10,7 +10,8 @@ pub mod status;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -107,13 +108,33 @@ struct Inner {
     store: Store,
     seams: Seams,
     settings: LicensingSettings,
+    // On the monotonic clock: up to when the passing of time was noted.
+    noted: Mutex<Duration>,
 }
 
 impl Licensing {
     /// Licensing over a store.
     #[must_use]
     pub fn new(store: Store, seams: Seams, settings: LicensingSettings) -> Self {
-        Self { inner: Arc::new(Inner { store, seams, settings }) }
+        let noted = Mutex::new(seams.clock.elapsed());
+        Self { inner: Arc::new(Inner { store, seams, settings, noted }) }
+    }
+
+    /// Moves the high-water mark of the clock on by the time that has passed since the last note: measured, not read off the clock,
+    /// so that one set wrongly for an hour leaves no trace.
+    ///
+    /// # Errors
+    /// When it could not be kept; the next note makes up for it.
+    pub async fn note_time_passed(&self) -> Result<(), StoreError> {
+        let now = self.inner.seams.clock.elapsed();
+        let passed = now.saturating_sub(*self.noted());
+        self.inner.store.advance_clock_high_water(passed).await?;
+        *self.noted() = now;
+        Ok(())
+    }
+
+    fn noted(&self) -> MutexGuard<'_, Duration> {
+        self.inner.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether this build takes development codes and keys: shown on every screen.

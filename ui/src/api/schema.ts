@@ -280,10 +280,10 @@ export interface paths {
             cookie?: never;
         };
         /** A company's invitations, the newest first. For admins and owners. */
-        get: operations["list_invitations"];
+        get: operations["list"];
         put?: never;
         /** Invite somebody. For admins and owners; the answer holds the only copy of the link's token. */
-        post: operations["create_invitation"];
+        post: operations["invite"];
         delete?: never;
         options?: never;
         head?: never;
@@ -301,7 +301,7 @@ export interface paths {
         put?: never;
         post?: never;
         /** Take an open invitation back. For admins and owners. */
-        delete: operations["withdraw_invitation"];
+        delete: operations["withdraw"];
         options?: never;
         head?: never;
         patch?: never;
@@ -315,7 +315,7 @@ export interface paths {
             cookie?: never;
         };
         /** The members: owners first, then by name. */
-        get: operations["list_members"];
+        get: operations["list"];
         put?: never;
         post?: never;
         delete?: never;
@@ -335,11 +335,11 @@ export interface paths {
         put?: never;
         post?: never;
         /** End a membership. Anybody may leave; admins and owners may remove members of at most their own role. */
-        delete: operations["remove_member"];
+        delete: operations["remove"];
         options?: never;
         head?: never;
         /** Give a member another role. For admins and owners, and never more than one's own role. */
-        patch: operations["change_member"];
+        patch: operations["change"];
         trace?: never;
     };
     "/api/companies/{company}/pages/{content_hash}": {
@@ -563,7 +563,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Accept an invitation as the signed-in account of its address. */
-        post: operations["accept_invitation"];
+        post: operations["accept"];
         delete?: never;
         options?: never;
         head?: never;
@@ -580,7 +580,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Accept an invitation with a new account, which is signed in by it. */
-        post: operations["accept_invitation_as_new"];
+        post: operations["accept_as_new"];
         delete?: never;
         options?: never;
         head?: never;
@@ -597,7 +597,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** What is behind an invitation's token. */
-        post: operations["look_at_invitation"];
+        post: operations["look"];
         delete?: never;
         options?: never;
         head?: never;
@@ -664,7 +664,7 @@ export interface paths {
             cookie?: never;
         };
         /** The caller's sessions, the one used last first. */
-        get: operations["list_sessions"];
+        get: operations["sessions"];
         put?: never;
         post?: never;
         delete?: never;
@@ -683,7 +683,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** End all of the caller's sessions but the one that asks. */
-        post: operations["end_other_sessions"];
+        post: operations["end_others"];
         delete?: never;
         options?: never;
         head?: never;
@@ -701,7 +701,7 @@ export interface paths {
         put?: never;
         post?: never;
         /** End one of the caller's sessions. */
-        delete: operations["end_session"];
+        delete: operations["end"];
         options?: never;
         head?: never;
         patch?: never;
@@ -835,7 +835,7 @@ export interface paths {
             cookie?: never;
         };
         /** Every account, by name. */
-        get: operations["list_users"];
+        get: operations["list"];
         put?: never;
         post?: never;
         delete?: never;
@@ -858,7 +858,7 @@ export interface paths {
         options?: never;
         head?: never;
         /** Keep an account out, or let it in again. */
-        patch: operations["change_user"];
+        patch: operations["change"];
         trace?: never;
     };
     "/api/system-admin/users/{user}/password-reset": {
@@ -871,7 +871,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Make a link that replaces a forgotten password once, within 24 hours. */
-        post: operations["create_password_reset"];
+        post: operations["reset"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2899,7 +2899,7 @@ export interface operations {
             };
         };
     };
-    list_invitations: {
+    list: {
         parameters: {
             query?: never;
             header?: never;
@@ -2937,7 +2937,7 @@ export interface operations {
             };
         };
     };
-    create_invitation: {
+    invite: {
         parameters: {
             query?: never;
             header?: never;
@@ -2997,7 +2997,7 @@ export interface operations {
             };
         };
     };
-    withdraw_invitation: {
+    withdraw: {
         parameters: {
             query?: never;
             header?: never;
@@ -3034,7 +3034,7 @@ export interface operations {
             };
         };
     };
-    list_members: {
+    list: {
         parameters: {
             query?: never;
             header?: never;
@@ -3063,7 +3063,7 @@ export interface operations {
             };
         };
     };
-    remove_member: {
+    remove: {
         parameters: {
             query?: never;
             header?: never;
@@ -3109,7 +3109,7 @@ export interface operations {
             };
         };
     };
-    change_member: {
+    change: {
         parameters: {
             query?: never;
             header?: never;
@@ -3696,7 +3696,7 @@ export interface operations {
             };
         };
     };
-    accept_invitation: {
+    accept: {
         parameters: {
             query?: never;
             header?: never;
@@ -3753,7 +3753,7 @@ export interface operations {
             };
         };
     };
-    accept_invitation_as_new: {
+    accept_as_new: {
         parameters: {
             query?: never;
             header?: never;
@@ -3829,7 +3829,7 @@ export interface operations {
             };
         };
     };
-    look_at_invitation: {
+    look: {
         parameters: {
             query?: never;
             header?: never;
@@ -4003,7 +4003,7 @@ export interface operations {
             };
         };
     };
-    list_sessions: {
+    sessions: {
         parameters: {
             query?: never;
             header?: never;
@@ -4030,7 +4030,7 @@ export interface operations {
             };
         };
     };
-    end_other_sessions: {
+    end_others: {
         parameters: {
             query?: never;
             header?: never;
@@ -4057,7 +4057,7 @@ export interface operations {
             };
         };
     };
-    end_session: {
+    end: {
         parameters: {
             query?: never;
             header?: never;
@@ -4351,7 +4351,7 @@ export interface operations {
             };
         };
     };
-    list_users: {
+    list: {
         parameters: {
             query?: never;
             header?: never;
@@ -4379,7 +4379,7 @@ export interface operations {
             };
         };
     };
-    change_user: {
+    change: {
         parameters: {
             query?: never;
             header?: never;
@@ -4428,7 +4428,7 @@ export interface operations {
             };
         };
     };
-    create_password_reset: {
+    reset: {
         parameters: {
             query?: never;
             header?: never;
