@@ -13,7 +13,7 @@ use crate::features::automations::{
     Automations, AutomationsParts, AutomationsSettings, BuiltInExtractor, RecallIngester, StoredLibrary, WebCollector,
 };
 use crate::features::chat::{Chat, ChatParts, ChatSettings};
-use crate::features::documents::{DocumentSettings, Documents, RecallIngester as DocumentIngester};
+use crate::features::documents::{DocumentSettings, Documents};
 use crate::features::members::Members;
 use crate::features::setup::Setup;
 use crate::http::AppState;
@@ -93,15 +93,14 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
 
     let embedder: Arc<dyn Embedder> = Arc::new(BuiltInEmbedder::new(tasks.clone(), EmbedSettings::default()));
     let recall_settings = RecallSettings { automations_enabled: config.recall.automation_vectorstore_enabled, ..RecallSettings::default() };
-    let recall = Recall::new(store.clone(), Arc::clone(&embedder), seams.clone(), tasks.clone(), recall_settings);
+    let recall = Recall::new(store.clone(), embedder, seams.clone(), tasks.clone(), ledger.clone(), recall_settings);
 
     let documents = Documents::new(
         store.clone(),
         seams.clone(),
         tasks.clone(),
         Nudge::default(),
-        ledger.clone(),
-        Arc::new(DocumentIngester::new(recall.clone(), embedder.model().name)),
+        recall.clone(),
         DocumentSettings { upload_bytes_max: config.appliance.upload_megabytes_max << 20 },
     );
     let provider = gateway::provider(model_server(&config)?, egress.clone(), seams.clone()).map_err(StartError::part("the model server"))?;
@@ -134,7 +133,7 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
         }),
         library,
         extractor: Arc::new(BuiltInExtractor),
-        ingester: Arc::new(RecallIngester { recall: recall.clone(), ledger: ledger.clone(), model: embedder.model().name }),
+        ingester: Arc::new(RecallIngester { recall: recall.clone() }),
         settings: automations_settings(&config),
     };
     let automations = Automations::new(automations_parts);

@@ -225,6 +225,8 @@ pub struct Run {
     pub report_id: Option<ReportId>,
     /// Why it failed.
     pub error: Option<RunError>,
+    /// Why its ingest waits, or what it left out.
+    pub notice: Option<RunError>,
     /// When it was asked for.
     pub queued_at: Timestamp,
     /// When it was first taken up.

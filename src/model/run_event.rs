@@ -46,6 +46,8 @@ pub enum RunEvent {
         total: u32,
         /// Why it failed.
         error: Option<RunError>,
+        /// Why it waits, or what it left out.
+        notice: Option<RunError>,
     },
     /// Everything is done.
     Done {
@@ -86,8 +88,10 @@ impl RunEvent {
             Self::Page { url, fate, reason, n, budget } => json!({ "url": url, "fate": fate, "reason": reason, "n": n, "budget": budget }),
             Self::Extracted { findings, metrics, tables } => json!({ "findings": findings, "metrics": metrics, "tables": tables }),
             Self::Report(report_id) => json!({ "report_id": report_id }),
-            Self::Ingest { state, chunks, done, total, error } => {
-                json!({ "state": state, "chunks": chunks, "done": done, "total": total, "error": error })
+            Self::Ingest { state, chunks, done, total, error, notice } => {
+                // While it waits nothing of the run's rest can be recalled: a follower is told so as of a failure.
+                let error = error.as_ref().or(notice.as_ref().filter(|_| *state == IngestState::Pending));
+                json!({ "state": state, "chunks": chunks, "done": done, "total": total, "error": error, "notice": notice })
             }
             Self::Done { report_id, ingest, chunks } => json!({ "report_id": report_id, "ingest": ingest, "chunks": chunks }),
             Self::Failed(error) => json!({ "error": error }),

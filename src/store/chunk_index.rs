@@ -90,11 +90,11 @@ fn restricted(conn: &Connection, query: &ChunkQuery) -> Result<bool, StoreError>
     let hidden = conn
         .prepare_cached(
             "SELECT 1 FROM widgets w WHERE w.company_id = ?1 AND (w.deleted_at IS NOT NULL OR (w.visibility = 'private' AND w.created_by <> ?2))
-               AND EXISTS (SELECT 1 FROM chunks c WHERE c.widget_id = w.id) LIMIT 1",
+               AND EXISTS (SELECT 1 FROM chunks c WHERE c.widget_id = w.id)",
         )?
-        .query_row((&query.company, &query.viewer), |_| Ok(()))
-        .optional()?;
-    Ok(hidden.is_some())
+        .exists((&query.company, &query.viewer))?;
+    // A document that is no more restricts until its last chunk is removed, which follows at once.
+    Ok(hidden || conn.prepare_cached("SELECT 1 FROM documents WHERE company_id = ?1 AND forgetting = 1")?.exists([&query.company])?)
 }
 
 /// The nearest vectors of the company with their cosines. Exact: every vector of the company is compared.

@@ -2,14 +2,16 @@
 //!
 //! Finding them is in [`super::chunk_index`], with all that only SQLite has.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::chunk_index;
 use super::{Store, StoreError};
+use crate::base::clock::Timestamp;
 use crate::model::chunk::{Chunk, ChunkBody, ChunkId, ChunkType, Origin};
 use crate::model::ids::{CompanyId, DocumentId, RunId, UserId, WidgetId};
+use crate::model::ledger::Settlement;
 
 crate::text_column!(ChunkType, Origin);
 
@@ -49,6 +51,8 @@ pub enum ChunkOwner {
     Run(RunId),
     /// A document as uploaded, not what widgets found in it.
     Document(DocumentId),
+    /// A document and what widgets found in it.
+    DocumentEverywhere(DocumentId),
 }
 
 impl ChunkOwner {
@@ -57,14 +61,17 @@ impl ChunkOwner {
             Self::Widget(_) => "widget_id = ?1",
             Self::Run(_) => "run_id = ?1",
             Self::Document(_) => "document_id = ?1 AND origin = 'document'",
+            Self::DocumentEverywhere(_) => "document_id = ?1",
         }
     }
 
-    fn id(&self) -> &str {
+    /// The id of what they belong to.
+    #[must_use]
+    pub fn id(&self) -> &str {
         match self {
             Self::Widget(id) => id.as_str(),
             Self::Run(id) => id.as_str(),
-            Self::Document(id) => id.as_str(),
+            Self::Document(id) | Self::DocumentEverywhere(id) => id.as_str(),
         }
     }
 }
@@ -74,7 +81,7 @@ impl Store {
     /// transactions stay: ingest goes on from there ([`Store::chunk_hashes`]).
     ///
     /// # Errors
-    /// When the company, run or document is gone, or the store fails.
+    /// [`StoreError::OwnerEnded`] when the widget or document was deleted or superseded; or the store fails.
     pub async fn insert_chunks(&self, company: CompanyId, embedding_model: &'static str, chunks: Vec<NewChunk>) -> Result<Vec<ChunkId>, StoreError> {
         let mut ids = Vec::with_capacity(chunks.len());
         let mut chunks = chunks.into_iter();
@@ -86,6 +93,28 @@ impl Store {
             let company = company.clone();
             ids.extend(self.write("insert chunks", move |tx| insert_batch(tx, &company, embedding_model, &batch)).await?);
         }
+    }
+
+    /// Puts one batch of chunks in and posts what embedding them cost: all or nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::OwnerEnded`] when the widget or document was deleted or superseded; or the store fails.
+    pub async fn insert_settled_chunks(
+        &self,
+        company: CompanyId,
+        embedding_model: &'static str,
+        chunks: Vec<NewChunk>,
+        settlement: Option<Settlement>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write("insert chunks", move |tx| {
+            insert_batch(tx, &company, embedding_model, &chunks)?;
+            if let Some(settlement) = &settlement {
+                super::ledger::settle_in(tx, settlement, now)?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// The vectors that a company's chunks already have for texts with these hashes.
@@ -195,9 +224,11 @@ pub(super) const SELECT_CHUNK: &str =
     c.title, c.content, c.source_urls, c.page_number, c.content_hash, c.entity_tags, c.metric_tags, c.metric_value, c.collected_at,
     c.stale_after_hours, c.metadata_json, c.token_count, c.embedding_model FROM chunks c";
 /// What decides who may see a chunk.
-pub(super) const VISIBLE_JOIN: &str = "LEFT JOIN widgets w ON w.id = c.widget_id";
-/// Whether `:viewer`, a member of the chunk's company, may see it: by what its widget is now, not by what it was when the chunk was made.
-pub(super) const VISIBLE: &str = "(w.id IS NULL OR (w.deleted_at IS NULL AND (w.visibility <> 'private' OR w.created_by = :viewer)))";
+pub(super) const VISIBLE_JOIN: &str = "LEFT JOIN widgets w ON w.id = c.widget_id LEFT JOIN documents d ON d.id = c.document_id";
+/// Whether `:viewer`, a member of the chunk's company, may see it: by what its widget and document are now, not by what they were when the chunk
+/// was made. What a widget found in an earlier version of a document stays until the widget runs again.
+pub(super) const VISIBLE: &str = "(w.id IS NULL OR (w.deleted_at IS NULL AND (w.visibility <> 'private' OR w.created_by = :viewer)))
+    AND (d.id IS NULL OR (d.deleted_at IS NULL AND (c.origin <> 'document' OR d.superseded_at IS NULL)))";
 
 pub(super) fn read_chunk(row: &Row<'_>) -> rusqlite::Result<Chunk> {
     Ok(Chunk {
@@ -240,6 +271,7 @@ pub(super) fn company_number(conn: &Connection, company: &CompanyId) -> Result<O
 
 fn insert_batch(tx: &Connection, company: &CompanyId, embedding_model: &str, batch: &[NewChunk]) -> Result<Vec<ChunkId>, StoreError> {
     let number = company_number(tx, company)?.ok_or_else(|| StoreError::corrupt("chunks of a company that is not there"))?;
+    check_owners(tx, batch)?;
     let count = i64::try_from(batch.len()).unwrap_or(i64::MAX);
     let last: i64 = tx
         .prepare_cached(
@@ -271,6 +303,31 @@ fn insert_batch(tx: &Connection, company: &CompanyId, embedding_model: &str, bat
         ids.push(ChunkId::from_number(id));
     }
     Ok(ids)
+}
+
+/// Refuses chunks whose widget or document is no more: whoever makes them did not hear of it yet.
+fn check_owners(tx: &Connection, batch: &[NewChunk]) -> Result<(), StoreError> {
+    let widgets: BTreeSet<&str> = batch.iter().filter_map(|chunk| chunk.body.widget_id.as_ref()).map(WidgetId::as_str).collect();
+    for widget in widgets {
+        let there = tx.prepare_cached("SELECT 1 FROM widgets WHERE id = ?1 AND deleted_at IS NULL")?.exists([widget])?;
+        if !there {
+            return Err(StoreError::owner_ended());
+        }
+    }
+    let documents: BTreeSet<(bool, &str)> =
+        batch.iter().filter_map(|chunk| Some((chunk.body.origin == Origin::Document, chunk.body.document_id.as_ref()?.as_str()))).collect();
+    for (own, document) in documents {
+        if own {
+            let mut live = tx.prepare_cached("SELECT 1 FROM documents WHERE id = ?1 AND deleted_at IS NULL AND superseded_at IS NULL")?;
+            if !live.exists([document])? {
+                return Err(StoreError::owner_ended());
+            }
+        } else {
+            // A widget may still find something in a document that was just deleted: that is removed with the rest of it.
+            tx.prepare_cached("UPDATE documents SET forgetting = 1 WHERE id = ?1 AND deleted_at IS NOT NULL")?.execute([document])?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -321,6 +378,12 @@ pub(crate) mod testing {
     }
 
     impl Store {
+        /// Makes a run's ingest wait.
+        pub(crate) async fn test_ingest_waits(&self, run: RunId) {
+            let wait = "UPDATE widget_runs SET ingest = 'pending', finished_at = 0 WHERE id = ?1";
+            self.write("test ingest", move |tx| Ok(tx.execute(wait, [&run])?)).await.unwrap();
+        }
+
         /// A document's row.
         pub(crate) async fn test_document(&self, (document, company, user): (DocumentId, CompanyId, UserId)) {
             let insert =

@@ -8,8 +8,9 @@ use crate::base::clock::Timestamp;
 use crate::model::document::{Document, DocumentNotice, DocumentState};
 use crate::model::ids::{CompanyId, DocumentId, UserId};
 
-const COLUMNS: &str =
-    "id, company_id, name, media_type, size_bytes, version, content_hash, text_hash, state, error_json, chunks, uploaded_by, uploaded_at";
+/// The columns that [`from_row`] reads.
+pub(super) const COLUMNS: &str = "id, company_id, name, media_type, size_bytes, version, content_hash, text_hash, state, \
+                                  coalesce(waiting_json, error_json) AS notice_json, chunks, uploaded_by, uploaded_at";
 
 /// A document to keep.
 #[derive(Clone, Debug)]
@@ -121,92 +122,28 @@ impl Store {
         .await
     }
 
-    /// Deletes a document with all versions of its name, their files and texts. Returns what was deleted; none when there was nothing.
+    /// Deletes a document with all versions of its name, their files, and their texts unless something else needs them. From then on nothing of
+    /// it is recalled; its chunks are to be removed ([`Store::documents_to_forget`]). Returns what was deleted; none when there was nothing.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn delete_document(&self, company: CompanyId, id: DocumentId, at: Timestamp) -> Result<Vec<DocumentId>, StoreError> {
         self.write("delete a document", move |tx| {
             let Some(document) = one(tx, &company, &id)? else { return Ok(Vec::new()) };
-            let deleted: Vec<DocumentId> = tx
+            let deleted: Vec<(DocumentId, Option<String>)> = tx
                 .prepare_cached(
-                    "UPDATE documents SET deleted_at = ?3, chunks = 0 WHERE company_id = ?1 AND name = ?2 AND deleted_at IS NULL RETURNING id",
+                    "UPDATE documents SET deleted_at = ?3, chunks = 0, forgetting = 1 WHERE company_id = ?1 AND name = ?2 AND deleted_at IS NULL
+                     RETURNING id, text_hash",
                 )?
-                .query_map((&company, &document.name, at), |row| row.get(0))?
+                .query_map((&company, &document.name, at), |row| Ok((row.get(0)?, row.get(1)?)))?
                 .collect::<Result<_, _>>()?;
-            for id in &deleted {
+            for (id, text_hash) in &deleted {
                 tx.execute("DELETE FROM document_contents WHERE document_id = ?1", [id])?;
-                // A page of the web with the same text keeps it.
-                tx.execute("DELETE FROM page_texts WHERE company_id = ?1 AND document_id = ?2 AND url IS NULL", (&company, id))?;
+                if let Some(text_hash) = text_hash {
+                    page_texts::remove_unneeded(tx, &company, text_hash)?;
+                }
             }
-            Ok(deleted)
-        })
-        .await
-    }
-
-    /// Documents that are to be made recallable, or whose ingest a restart cut off; the longest waiting first.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn documents_to_ingest(&self, limit: u32) -> Result<Vec<Document>, StoreError> {
-        self.read("find documents to ingest", move |conn| {
-            let mut statement = conn.prepare_cached(&format!(
-                "SELECT {COLUMNS} FROM documents WHERE state IN ('stored', 'ingesting') AND deleted_at IS NULL ORDER BY uploaded_at, id LIMIT ?1"
-            ))?;
-            let rows = statement.query_map([limit], |row| Ok(from_row(row)))?;
-            rows.map(|row| row?).collect()
-        })
-        .await
-    }
-
-    /// Notes how far a document is. A deleted one is left alone; the answer says whether it was there.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn set_document_state(
-        &self,
-        id: DocumentId,
-        state: DocumentState,
-        chunks: u32,
-        notice: Option<DocumentNotice>,
-    ) -> Result<bool, StoreError> {
-        self.write("note a document's state", move |tx| {
-            let notice = notice.as_ref().map(serde_json::to_string).transpose()?;
-            let changed = tx.execute(
-                "UPDATE documents SET state = ?2, chunks = ?3, error_json = ?4 WHERE id = ?1 AND deleted_at IS NULL",
-                (&id, state.as_str(), chunks, notice),
-            )?;
-            Ok(changed > 0)
-        })
-        .await
-    }
-
-    /// The earlier versions of a document that can still be recalled; they no longer count as such.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn supersede_documents(&self, document: &Document) -> Result<Vec<DocumentId>, StoreError> {
-        let (company, name, version) = (document.company.clone(), document.name.clone(), document.version);
-        self.write("supersede documents", move |tx| {
-            let mut statement = tx.prepare_cached(
-                "UPDATE documents SET chunks = 0, state = 'ready' WHERE company_id = ?1 AND name = ?2 AND version < ?3 AND deleted_at IS NULL
-                   AND (chunks > 0 OR state IN ('stored', 'ingesting')) RETURNING id",
-            )?;
-            let ids = statement.query_map((&company, &name, version), |row| row.get(0))?;
-            Ok(ids.collect::<Result<_, _>>()?)
-        })
-        .await
-    }
-
-    /// How many documents wait or are being made recallable.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn count_documents_to_ingest(&self) -> Result<u64, StoreError> {
-        self.read("count documents to ingest", |conn| {
-            let count: i64 =
-                conn.query_row("SELECT count(*) FROM documents WHERE state IN ('stored', 'ingesting') AND deleted_at IS NULL", [], |row| row.get(0))?;
-            Ok(u64::try_from(count).unwrap_or(0))
+            Ok(deleted.into_iter().map(|(id, _)| id).collect())
         })
         .await
     }
@@ -222,9 +159,9 @@ fn deleted(tx: &Connection, row: &Row<'_>) -> rusqlite::Result<bool> {
     tx.query_row("SELECT deleted_at IS NOT NULL FROM documents WHERE id = ?1", [&id], |row| row.get(0))
 }
 
-fn from_row(row: &Row<'_>) -> Result<Document, StoreError> {
+pub(super) fn from_row(row: &Row<'_>) -> Result<Document, StoreError> {
     let state: String = row.get("state")?;
-    let notice: Option<String> = row.get("error_json")?;
+    let notice: Option<String> = row.get("notice_json")?;
     let size: i64 = row.get("size_bytes")?;
     Ok(Document {
         id: row.get("id")?,
@@ -311,8 +248,8 @@ mod tests {
         assert_eq!((first.version, again.id == first.id, second.version), (1, true, 2));
         assert_eq!(store.documents(company.clone()).await.unwrap(), std::slice::from_ref(&second));
         assert_eq!(store.document_content(company.clone(), first.id.clone()).await.unwrap().as_deref(), Some(b"one".as_slice()));
-        assert_eq!(store.supersede_documents(&second).await.unwrap(), std::slice::from_ref(&first.id));
-        assert_eq!(store.documents_to_ingest(9).await.unwrap().len(), 1);
+        assert!(store.finish_document(&second, 1, Timestamp::from_millis(2)).await.unwrap());
+        assert_eq!(store.claim_next_document(None, Timestamp::from_millis(2)).await.unwrap(), None, "an earlier version is not taken up");
     }
 
     #[tokio::test]
@@ -330,9 +267,40 @@ mod tests {
         gone.sort();
         assert_eq!(gone, [first.id.clone(), second.id.clone()]);
         assert!(store.document_content(company.clone(), first.id).await.unwrap().is_none());
-        assert!(store.page_text(company.clone(), second.text_hash.unwrap()).await.unwrap().is_none());
-        assert!(!store.set_document_state(second.id, DocumentState::Ready, 1, None).await.unwrap());
+        assert!(store.page_text(company.clone(), second.text_hash.clone().unwrap()).await.unwrap().is_none());
+        assert!(!store.finish_document(&second, 1, at).await.unwrap());
         let third = store.insert_document(new_document(&seams, &company, &user, "a.txt", "two")).await.unwrap();
         assert_eq!(third.version, 3);
+    }
+
+    #[tokio::test]
+    async fn a_text_that_another_document_or_a_page_needs_stays() {
+        let (store, _folder) = store();
+        let seams = Seams::system();
+        let (company, user) = company_and_user(&store, &seams).await;
+        let a = store.insert_document(new_document(&seams, &company, &user, "a.txt", "same")).await.unwrap();
+        let b = store.insert_document(new_document(&seams, &company, &user, "b.txt", "same")).await.unwrap();
+        let (hash, at) = (a.text_hash.unwrap(), Timestamp::from_millis(9));
+        let text = async || store.page_text(company.clone(), hash.clone()).await.unwrap();
+        store.delete_document(company.clone(), b.id, at).await.unwrap();
+        assert_eq!(text().await.unwrap().document_id, Some(a.id.clone()), "it is under the name of the one that is there");
+        let (_, run, _) = crate::store::chunks::testing::run(&store, &company, &user, None, 0).await;
+        let (page, owner) = (hash.clone(), company.clone());
+        store
+            .write("test page", move |tx| {
+                let insert = "INSERT INTO run_pages (run_id, position, company_id, widget_id, url, fate, content_hash, fetched_at)
+                              VALUES (?1, 1, ?2, '', ?3, 'new', ?4, 0)";
+                Ok(tx.execute(insert, (&run, &owner, "http://a.example/", &page))?)
+            })
+            .await
+            .unwrap();
+        store.delete_document(company.clone(), a.id, at).await.unwrap();
+        assert!(text().await.is_some());
+        assert_eq!(store.prune_page_texts(at, 9).await.unwrap(), 0);
+        // What a run read in the document goes with the document.
+        store.write("test page", |tx| Ok(tx.execute("UPDATE run_pages SET url = 'document:x'", [])?)).await.unwrap();
+        assert_eq!(store.prune_page_texts(Timestamp::from_millis(1), 9).await.unwrap(), 0, "it is younger");
+        assert_eq!(store.prune_page_texts(at, 9).await.unwrap(), 1);
+        assert!(text().await.is_none());
     }
 }

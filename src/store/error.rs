@@ -35,6 +35,12 @@ pub enum StoreError {
         /// SQLite's words.
         reason: String,
     },
+    /// What the rows would belong to was deleted or superseded: there is nothing to go on with.
+    #[error("{operation}: what this belongs to was deleted or superseded")]
+    OwnerEnded {
+        /// What was being done.
+        operation: &'static str,
+    },
     /// The job itself is broken; it was rolled back.
     #[error("{operation}: the job panicked and was rolled back")]
     Panicked {
@@ -55,6 +61,11 @@ impl StoreError {
         Self::Corrupt { operation: "", what: what.into() }
     }
 
+    /// The owner of the rows is no more.
+    pub(in crate::store) const fn owner_ended() -> Self {
+        Self::OwnerEnded { operation: "" }
+    }
+
     /// Whether a unique index refused the row: the caller raced with itself or with another.
     #[must_use]
     pub fn is_unique_violation(&self) -> bool {
@@ -70,6 +81,7 @@ impl StoreError {
             | Self::DiskFull { operation }
             | Self::Corrupt { operation, .. }
             | Self::NotCommitted { operation, .. }
+            | Self::OwnerEnded { operation }
             | Self::Panicked { operation }
             | Self::Closed { operation } => *operation = name,
         }

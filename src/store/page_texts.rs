@@ -74,6 +74,53 @@ pub(in crate::store) fn put_in(tx: &Connection, company: &CompanyId, text: &Kept
     Ok(())
 }
 
+/// Why a text is kept: a document that is there, or a page that some run met on the web. What a run read in a document goes with the document.
+const NEEDED: &str = "EXISTS (SELECT 1 FROM documents d WHERE d.company_id = t.company_id AND d.text_hash = t.content_hash AND d.deleted_at IS NULL)
+    OR EXISTS (SELECT 1 FROM run_pages p WHERE p.company_id = t.company_id AND p.content_hash = t.content_hash AND p.url NOT LIKE 'document:%')";
+
+/// Removes a text inside another store method's transaction, unless something needs it. Returns whether it went.
+pub(in crate::store) fn remove_unneeded(tx: &Connection, company: &CompanyId, content_hash: &str) -> Result<bool, StoreError> {
+    let mut delete = tx.prepare_cached(&format!("DELETE FROM page_texts AS t WHERE t.company_id = ?1 AND t.content_hash = ?2 AND NOT ({NEEDED})"))?;
+    let removed = delete.execute((company, content_hash))? > 0;
+    if !removed {
+        // It may have been kept under the name of a document that is gone.
+        tx.prepare_cached(
+            "UPDATE page_texts SET document_id = (SELECT min(d.id) FROM documents d WHERE d.company_id = ?1 AND d.text_hash = ?2
+               AND d.deleted_at IS NULL) WHERE company_id = ?1 AND content_hash = ?2 AND document_id IS NOT NULL",
+        )?
+        .execute((company, content_hash))?;
+    }
+    Ok(removed)
+}
+
+impl Store {
+    /// Removes texts last collected before `before` that nothing needs, at most `limit` of them. Returns how many went.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn prune_page_texts(&self, before: Timestamp, limit: u32) -> Result<usize, StoreError> {
+        let unneeded: Vec<(CompanyId, String)> = self
+            .read("find unneeded texts", move |conn| {
+                let mut find = conn.prepare_cached(&format!(
+                    "SELECT t.company_id, t.content_hash FROM page_texts AS t WHERE t.collected_at < ?1 AND NOT ({NEEDED}) LIMIT ?2"
+                ))?;
+                Ok(find.query_map((before, limit), |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?)
+            })
+            .await?;
+        if unneeded.is_empty() {
+            return Ok(0);
+        }
+        self.write("remove unneeded texts", move |tx| {
+            let mut removed = 0;
+            for (company, content_hash) in &unneeded {
+                removed += usize::from(remove_unneeded(tx, company, content_hash)?);
+            }
+            Ok(removed)
+        })
+        .await
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

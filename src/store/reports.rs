@@ -35,7 +35,7 @@ impl Store {
                 (&report.run_id, &report.id, count(&report.body.findings), count(&report.body.metrics), ingest, report.created_at),
             )?;
             let mut events = vec![RunEvent::State(RunState::Succeeded), RunEvent::Report(report.id.clone())];
-            events.push(RunEvent::Ingest { state: ingest, chunks: 0, done: 0, total: 0, error: None });
+            events.push(RunEvent::Ingest { state: ingest, chunks: 0, done: 0, total: 0, error: None, notice: None });
             if ingest == IngestState::Off {
                 events.push(RunEvent::Done { report_id: Some(report.id.clone()), ingest, chunks: 0 });
             }
@@ -325,12 +325,12 @@ mod tests {
         let now = widget.created_at;
         let run = reporting(&store, &widget, now).await;
         store.finish_run(report(&run, now, &[]), IngestState::Pending, None).await.unwrap();
-        let claimed = store.claim_next_ingest(now).await.unwrap().unwrap();
+        let claimed = store.claim_next_ingest(None, now).await.unwrap().unwrap();
         assert_eq!((claimed.id.clone(), claimed.ingest), (run.id.clone(), IngestState::Running));
-        assert_eq!(store.claim_next_ingest(now).await.unwrap(), None);
+        assert_eq!(store.claim_next_ingest(None, now).await.unwrap(), None);
         assert_eq!(store.recover_runs(now).await.unwrap().ingests, std::slice::from_ref(&run.id), "a restart starts it over");
-        store.claim_next_ingest(now).await.unwrap().unwrap();
-        let step = IngestStep { state: IngestState::Done, chunks: 7, done: 7, total: 7, error: None };
+        store.claim_next_ingest(None, now).await.unwrap().unwrap();
+        let step = IngestStep { chunks: 7, done: 7, total: 7, ..IngestStep::at(IngestState::Done) };
         store.step_ingest(run.id.clone(), step, now).await.unwrap();
         let run = store.run(owner.0, run.id).await.unwrap().unwrap();
         assert_eq!((run.state, run.ingest, run.chunks), (RunState::Succeeded, IngestState::Done, 7));
@@ -351,10 +351,10 @@ mod tests {
         let run = reporting(&store, &widget, now).await;
         store.finish_run(report(&run, now, &[]), IngestState::Pending, None).await.unwrap();
         for _ in 0..3 {
-            assert!(store.claim_next_ingest(now).await.unwrap().is_some());
+            assert!(store.claim_next_ingest(None, now).await.unwrap().is_some());
             store.recover_runs(now).await.unwrap();
         }
-        assert_eq!(store.claim_next_ingest(now).await.unwrap(), None);
+        assert_eq!(store.claim_next_ingest(None, now).await.unwrap(), None);
         let run = store.run(owner.0, run.id).await.unwrap().unwrap();
         assert_eq!((run.state, run.ingest), (RunState::Succeeded, IngestState::Failed));
         assert_eq!(run.error.unwrap().code, "ingest_interrupted_too_often");

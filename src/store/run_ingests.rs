@@ -5,9 +5,12 @@ use rusqlite::{Connection, OptionalExtension};
 use super::runs::{one, tell};
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
-use crate::model::ids::{RunId, WidgetId};
+use crate::model::ids::{CompanyId, RunId, WidgetId};
 use crate::model::run::{ATTEMPTS_MAX, IngestState, Run, RunError};
 use crate::model::run_event::RunEvent;
+
+/// Ingests that wait and are not to be left alone for now. The first condition is the index's.
+const WAITING: &str = "ingest IN ('pending', 'running') AND ingest = 'pending' AND (ingest_after IS NULL OR ingest_after <= ?1)";
 
 /// How an ingest stands after a step.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,26 +25,69 @@ pub struct IngestStep {
     pub total: u32,
     /// Why it failed.
     pub error: Option<RunError>,
+    /// Why it waits, or what it left out.
+    pub notice: Option<RunError>,
+}
+
+impl IngestStep {
+    /// Nothing done yet, or nothing to do.
+    #[must_use]
+    pub const fn at(state: IngestState) -> Self {
+        Self { state, chunks: 0, done: 0, total: 0, error: None, notice: None }
+    }
+
+    /// The end that says why.
+    #[must_use]
+    pub fn failed(error: RunError) -> Self {
+        Self { error: Some(error), ..Self::at(IngestState::Failed) }
+    }
 }
 
 impl Store {
-    /// Takes up the ingest that has waited longest. `None` when none waits.
+    /// Takes up an ingest. Companies take turns: the one after `after` comes next, with the run that has waited longest. `None` when none waits.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn claim_next_ingest(&self, now: Timestamp) -> Result<Option<Run>, StoreError> {
+    pub async fn claim_next_ingest(&self, after: Option<CompanyId>, now: Timestamp) -> Result<Option<Run>, StoreError> {
         self.write("claim ingest", move |tx| {
-            let claimed: Option<RunId> = tx
-                .prepare_cached(
-                    "UPDATE widget_runs SET ingest = 'running', ingest_attempt = ingest_attempt + 1 WHERE id =
-                       (SELECT id FROM widget_runs WHERE ingest IN ('pending', 'running') AND ingest = 'pending' ORDER BY finished_at, id LIMIT 1)
-                     RETURNING id",
-                )?
-                .query_row([], |row| row.get(0))
-                .optional()?;
+            let mut claim = tx.prepare_cached(&format!(
+                "UPDATE widget_runs SET ingest = 'running', ingest_attempt = ingest_attempt + 1, ingest_after = NULL WHERE id =
+                   (SELECT id FROM widget_runs WHERE {WAITING}
+                    ORDER BY company_id > ?2 DESC, company_id, coalesce(ingest_after, finished_at), id LIMIT 1)
+                 RETURNING id"
+            ))?;
+            let claimed: Option<RunId> = claim.query_row((now, after.as_ref().map_or("", CompanyId::as_str)), |row| row.get(0)).optional()?;
             let Some(id) = claimed else { return Ok(None) };
-            tell(tx, &id, &[RunEvent::Ingest { state: IngestState::Running, chunks: 0, done: 0, total: 0, error: None }], now)?;
-            Ok(Some(one(tx, &id)?))
+            let run = one(tx, &id)?;
+            keep(tx, &id, IngestStep { chunks: run.chunks, ..IngestStep::at(IngestState::Running) }, now)?;
+            Ok(Some(Run { notice: None, ..run }))
+        })
+        .await
+    }
+
+    /// Whether another run's ingest is to be taken up.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn another_run_waits(&self, now: Timestamp) -> Result<bool, StoreError> {
+        self.read("look for waiting ingests", move |conn| {
+            Ok(conn.prepare_cached(&format!("SELECT 1 FROM widget_runs WHERE {WAITING}"))?.exists([now])?)
+        })
+        .await
+    }
+
+    /// Lets a running ingest wait at least until `until`, without counting the attempt; what it has done stays. The step's notice says why, unless
+    /// it only gave its turn to another.
+    ///
+    /// # Errors
+    /// When the store fails; the next start then does it.
+    pub async fn postpone_ingest(&self, id: RunId, until: Timestamp, step: IngestStep, now: Timestamp) -> Result<(), StoreError> {
+        self.write("postpone ingest", move |tx| {
+            tx.execute(
+                "UPDATE widget_runs SET ingest_attempt = ingest_attempt - 1, ingest_after = ?2 WHERE id = ?1 AND ingest = 'running'",
+                (&id, until),
+            )?;
+            keep(tx, &id, IngestStep { state: IngestState::Pending, ..step }, now)
         })
         .await
     }
@@ -106,7 +152,7 @@ pub(in crate::store) fn recover(tx: &Connection, now: Timestamp) -> Result<Vec<R
             format!("the process ended under this ingest {ATTEMPTS_MAX} times"),
             "The report stands. Look into the appliance's log for what ended it, then run the widget again.",
         );
-        keep(tx, &run, IngestStep { state: IngestState::Failed, chunks: 0, done: 0, total: 0, error: Some(error) }, now)?;
+        keep(tx, &run, IngestStep::failed(error), now)?;
     }
     let mut statement = tx.prepare("UPDATE widget_runs SET ingest = 'pending' WHERE ingest = 'running' RETURNING id")?;
     Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
@@ -114,17 +160,14 @@ pub(in crate::store) fn recover(tx: &Connection, now: Timestamp) -> Result<Vec<R
 
 fn keep(tx: &Connection, id: &RunId, step: IngestStep, now: Timestamp) -> Result<(), StoreError> {
     let error_json = step.error.as_ref().map(serde_json::to_string).transpose()?;
-    tx.prepare_cached("UPDATE widget_runs SET ingest = ?2, chunks = ?3, error_json = coalesce(?4, error_json) WHERE id = ?1")?.execute((
-        id,
-        step.state,
-        step.chunks,
-        error_json,
-    ))?;
-    let ended = matches!(step.state, IngestState::Done | IngestState::Failed | IngestState::Off);
-    let mut events = vec![RunEvent::Ingest { state: step.state, chunks: step.chunks, done: step.done, total: step.total, error: step.error }];
-    if ended {
+    let notice_json = step.notice.as_ref().map(serde_json::to_string).transpose()?;
+    tx.prepare_cached("UPDATE widget_runs SET ingest = ?2, chunks = ?3, error_json = coalesce(?4, error_json), notice_json = ?5 WHERE id = ?1")?
+        .execute((id, step.state, step.chunks, error_json, notice_json))?;
+    let IngestStep { state, chunks, done, total, error, notice } = step;
+    let mut events = vec![RunEvent::Ingest { state, chunks, done, total, error, notice }];
+    if matches!(state, IngestState::Done | IngestState::Failed | IngestState::Off) {
         let report_id = one(tx, id)?.report_id;
-        events.push(RunEvent::Done { report_id, ingest: step.state, chunks: step.chunks });
+        events.push(RunEvent::Done { report_id, ingest: state, chunks });
     }
     tell(tx, id, &events, now)
 }

@@ -12,7 +12,7 @@ use crate::model::run_event::RunEvent;
 crate::text_column!(RunState, IngestState, Trigger, PageFate);
 
 const COLUMNS: &str = "id, company_id, widget_id, state, ingest, trigger, attempt, cancel_asked, requested_by, pages_planned, pages_collected, \
-                       chunks, findings, metrics, report_id, error_json, queued_at, started_at, finished_at";
+                       chunks, findings, metrics, report_id, error_json, queued_at, started_at, finished_at, notice_json";
 
 /// A run to queue.
 #[derive(Clone, Debug)]
@@ -378,6 +378,7 @@ fn end(tx: &Connection, id: &RunId, error: Option<RunError>, now: Timestamp) -> 
 
 fn from_row(row: &Row<'_>) -> Result<Run, StoreError> {
     let error: Option<String> = row.get(15)?;
+    let notice: Option<String> = row.get(19)?;
     Ok(Run {
         id: row.get(0)?,
         company_id: row.get(1)?,
@@ -398,6 +399,7 @@ fn from_row(row: &Row<'_>) -> Result<Run, StoreError> {
         queued_at: row.get(16)?,
         started_at: row.get(17)?,
         finished_at: row.get(18)?,
+        notice: notice.as_deref().map(serde_json::from_str).transpose()?,
     })
 }
 

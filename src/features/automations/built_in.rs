@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::seams::{CollectedSource, Extractor, KeptText, Library, NamedDocument};
+use super::seams::{CollectedSource, Extractor, Library, NamedDocument};
 use crate::model::document::Document;
 use crate::model::ids::{CompanyId, DocumentId};
 use crate::model::report::{ReportBody, SourceRef};
 use crate::services::collect::extract::{Objective, SourcePage, extract_report};
-use crate::services::collect::texts::PageTexts;
+use crate::services::collect::texts::{KeptPage, PageTexts};
 use crate::store::{Store, StoreError};
 
 /// Texts of pages and documents, as the store keeps them.
@@ -57,11 +57,8 @@ impl Library for StoredLibrary {
         Box::pin(async move { self.texts.keep(&company, &source.source, &source.text, source.collected_at).await.map(|_| ()) })
     }
 
-    fn text(&self, company: CompanyId, content_hash: String) -> BoxFuture<'_, Result<Option<KeptText>, StoreError>> {
-        Box::pin(async move {
-            let kept = self.texts.get(&company, &content_hash).await?;
-            Ok(kept.map(|kept| KeptText { title: kept.source.title, text: kept.text }))
-        })
+    fn text(&self, company: CompanyId, content_hash: String) -> BoxFuture<'_, Result<Option<KeptPage>, StoreError>> {
+        Box::pin(async move { self.texts.get(&company, &content_hash).await })
     }
 
     fn has_document(&self, company: CompanyId, document: DocumentId) -> BoxFuture<'_, Result<bool, StoreError>> {
@@ -115,7 +112,7 @@ mod tests {
         };
         library.keep(company.clone(), source.clone()).await.unwrap();
         let kept = library.text(company.clone(), source.content_hash.clone()).await.unwrap().unwrap();
-        assert_eq!((kept.title.as_str(), &kept.text), ("Rhine", &source.text));
+        assert_eq!((kept.source.title.as_str(), &kept.text), ("Rhine", &source.text));
         assert!(library.text(company, "00".into()).await.unwrap().is_none());
 
         let body = BuiltInExtractor.extract(std::slice::from_ref(&source), "Rivers", "How long is the Rhine?", "");

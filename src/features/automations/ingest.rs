@@ -6,11 +6,12 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::collect::document_of;
-use super::seams::{CollectedSource, IngestError, IngestJob, IngestProgress};
+use super::seams::{CollectedSource, IngestError, IngestJob};
 use super::{AutomationError, Automations};
 use crate::model::report::SourceRef;
 use crate::model::report_history::Report;
-use crate::model::run::{IngestState, Run};
+use crate::model::run::{IngestState, Run, RunError};
+use crate::services::recall::{IngestProgress, IngestSummary, LeftOut};
 use crate::store::StoreError;
 use crate::store::run_ingests::IngestStep;
 
@@ -18,10 +19,12 @@ use crate::store::run_ingests::IngestStep;
 const RUNS_WITH_CHUNKS: u32 = 2;
 /// Least time between two progress events of an ingest.
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
+/// How long an ingest waits for tokens before it is tried again: soon enough after a grant, too seldom to be work.
+const TOKENS_WAIT: Duration = Duration::from_secs(600);
 
 impl Automations {
-    /// Ingests what waits, one report after the other: embedding takes the processor, and two at once would not be faster.
-    /// Returns how many came to an end.
+    /// Ingests what waits, one report at a time: embedding takes the processor, and two at once would not be faster. Companies take turns, and a
+    /// long ingest gives way to others now and then. Returns how many came to an end.
     ///
     /// # Errors
     /// The store's failure; what was being ingested waits again.
@@ -29,43 +32,63 @@ impl Automations {
         let _alone = self.inner.ingesting.lock().await;
         // Nobody else ingests: one that still runs is left over from a look that broke off, and counts as an attempt.
         self.store().recover_ingests(self.now()).await?;
-        let mut ended = 0;
+        let (mut ended, mut last) = (0, None);
         while !self.parts().tasks.is_stopping() {
-            let Some(run) = self.store().claim_next_ingest(self.now()).await? else { break };
+            let Some(run) = self.store().claim_next_ingest(last, self.now()).await? else { break };
             self.tell(&run.id);
-            let step = match self.ingest(&run).await {
-                Ok(step) => step,
-                Err(IngestError::Failed(error)) => {
-                    tracing::warn!(run = %run.id, code = error.code, message = error.message, "ingest failed");
-                    IngestStep { state: IngestState::Failed, chunks: 0, done: 0, total: 0, error: Some(error) }
-                }
-                Err(IngestError::Stopped) => {
-                    self.store().put_back_ingest(run.id).await?;
-                    break;
-                }
-                Err(IngestError::Store(error)) => {
-                    self.insist("an ingest cannot be put back yet", || self.store().put_back_ingest(run.id.clone())).await;
-                    return Err(error.into());
-                }
-            };
-            // As often as it takes: one that stayed open would be embedded again.
-            self.insist("the end of an ingest cannot be written yet", || self.store().step_ingest(run.id.clone(), step.clone(), self.now())).await;
+            let result = self.ingest(&run).await;
+            let stopped = matches!(result, Err(IngestError::Stopped));
+            ended += usize::from(self.keep_ingest(&run, result).await?);
             self.tell(&run.id);
-            ended += 1;
+            if stopped {
+                break;
+            }
+            last = Some(run.company_id);
         }
         Ok(ended)
     }
 
-    async fn ingest(&self, run: &Run) -> Result<IngestStep, IngestError> {
-        let nothing = |state| IngestStep { state, chunks: 0, done: 0, total: 0, error: None };
-        if !self.parts().settings.ingest {
-            return Ok(nothing(IngestState::Off));
+    /// Keeps what came of an ingest, as often as it takes: one that stayed open would be embedded again. Whether it came to its end.
+    async fn keep_ingest(&self, run: &Run, result: Result<IngestStep, IngestError>) -> Result<bool, AutomationError> {
+        let store = self.store();
+        let (step, wait) = match result {
+            Ok(step) => (step, Duration::ZERO),
+            Err(IngestError::Ended) => (IngestStep::at(IngestState::Done), Duration::ZERO),
+            Err(IngestError::Failed(error)) => {
+                tracing::warn!(run = %run.id, code = error.code, message = error.message, "ingest failed");
+                (IngestStep::failed(error), Duration::ZERO)
+            }
+            Err(IngestError::Waits { why, progress: IngestProgress { done, total } }) => {
+                (IngestStep { chunks: done, done, total, notice: Some(why), ..IngestStep::at(IngestState::Pending) }, TOKENS_WAIT)
+            }
+            Err(IngestError::Stopped) => {
+                store.put_back_ingest(run.id.clone()).await?;
+                return Ok(false);
+            }
+            Err(IngestError::Store(error)) => {
+                self.insist("an ingest cannot be put back yet", || store.put_back_ingest(run.id.clone())).await;
+                return Err(error.into());
+            }
+        };
+        if step.state == IngestState::Pending {
+            let until = self.now().plus(wait);
+            self.insist("an ingest cannot be postponed yet", || store.postpone_ingest(run.id.clone(), until, step.clone(), self.now())).await;
+            return Ok(false);
         }
-        let Some(job) = self.ingest_job(run).await? else { return Ok(nothing(IngestState::Done)) };
+        self.insist("the end of an ingest cannot be written yet", || store.step_ingest(run.id.clone(), step.clone(), self.now())).await;
+        Ok(true)
+    }
+
+    async fn ingest(&self, run: &Run) -> Result<IngestStep, IngestError> {
+        if !self.parts().settings.ingest {
+            return Ok(IngestStep::at(IngestState::Off));
+        }
+        let Some(job) = self.ingest_job(run).await? else { return Ok(IngestStep::at(IngestState::Done)) };
         let (sender, progress) = mpsc::channel(16);
         let (result, total) = tokio::join!(self.parts().ingester.ingest(job, sender), self.follow_ingest(run, progress));
-        let chunks = result?;
-        Ok(IngestStep { state: IngestState::Done, chunks, done: total, total, error: None })
+        let IngestSummary { chunks, left, left_out, .. } = result?;
+        let step = IngestStep { chunks, done: chunks, total, ..IngestStep::at(IngestState::Pending) };
+        Ok(if left == 0 { IngestStep { state: IngestState::Done, done: total, notice: notice_of(left_out), ..step } } else { step })
     }
 
     /// Writes progress, not more often than a person can read, and returns the last total.
@@ -78,7 +101,7 @@ impl Automations {
                 continue;
             }
             told_at = Some(clock.elapsed());
-            let step = IngestStep { state: IngestState::Running, chunks: now.done, done: now.done, total: now.total, error: None };
+            let step = IngestStep { chunks: now.done, done: now.done, total: now.total, ..IngestStep::at(IngestState::Running) };
             match self.store().step_ingest(run.id.clone(), step, self.now()).await {
                 Ok(()) => self.tell(&run.id),
                 Err(error) => tracing::warn!(run = %run.id, %error, "the progress of an ingest was not kept"),
@@ -111,10 +134,22 @@ impl Automations {
             let source = cited.get(content_hash.as_str()).map(|source| SourceRef::clone(source)).unwrap_or_else(|| {
                 let document_id = document_of(&page.url);
                 let url = document_id.is_none().then_some(page.url);
-                SourceRef { url, document_id, title: kept.title, page_number: None }
+                SourceRef { url, document_id, title: kept.source.title, page_number: None }
             });
             sources.push(CollectedSource { source, text: kept.text, content_hash, collected_at: page.fetched_at });
         }
         Ok(sources)
     }
+}
+
+/// What a reader is told of passages that are not recalled.
+fn notice_of(LeftOut { passages, pages }: LeftOut) -> Option<RunError> {
+    let (passages_word, pages_word) = (if passages == 1 { "passage" } else { "passages" }, if pages == 1 { "page" } else { "pages" });
+    (passages > 0).then(|| {
+        RunError::new(
+            "passages_left_out",
+            format!("{passages} {passages_word} of {pages} {pages_word} are not recallable: the site is larger than one run puts into recall."),
+            "Divide the site among several automations, or leave out long pages by pattern.",
+        )
+    })
 }

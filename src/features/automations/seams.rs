@@ -18,6 +18,8 @@ use crate::model::report_history::Report;
 use crate::model::run::{KnownPage, RunError};
 use crate::model::widget::Widget;
 use crate::services::collect::page::PageText;
+use crate::services::collect::texts::KeptPage;
+use crate::services::recall::{IngestProgress, IngestSummary};
 use crate::store::StoreError;
 
 /// What to fetch.
@@ -101,15 +103,6 @@ pub struct CollectedSource {
     pub collected_at: Timestamp,
 }
 
-/// A kept text.
-#[derive(Clone, Debug)]
-pub struct KeptText {
-    /// The page's title.
-    pub title: String,
-    /// Its text.
-    pub text: Arc<PageText>,
-}
-
 /// A document to be read.
 #[derive(Clone, Debug)]
 pub struct NamedDocument {
@@ -125,7 +118,7 @@ pub trait Library: Send + Sync + 'static {
     fn keep(&self, company: CompanyId, source: CollectedSource) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// The text of a content hash.
-    fn text(&self, company: CompanyId, content_hash: String) -> BoxFuture<'_, Result<Option<KeptText>, StoreError>>;
+    fn text(&self, company: CompanyId, content_hash: String) -> BoxFuture<'_, Result<Option<KeptPage>, StoreError>>;
 
     /// Whether a company has a document.
     fn has_document(&self, company: CompanyId, document: DocumentId) -> BoxFuture<'_, Result<bool, StoreError>>;
@@ -157,21 +150,23 @@ pub struct IngestJob {
     pub stop: CancellationToken,
 }
 
-/// How far an ingest is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IngestProgress {
-    /// Chunks embedded or found embedded.
-    pub done: u32,
-    /// Chunks there are.
-    pub total: u32,
-}
-
 /// Why an ingest did not come to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
     /// It was stopped: to be taken up again.
     #[error("stopped")]
     Stopped,
+    /// It cannot go on for now: the person who reads it is told, and it is tried again later.
+    #[error("{}", .why.message)]
+    Waits {
+        /// What it waits for.
+        why: RunError,
+        /// How far it is.
+        progress: IngestProgress,
+    },
+    /// Nobody would recall it: the widget was deleted meanwhile.
+    #[error("its automation was deleted")]
+    Ended,
     /// It cannot be done: the person who reads it is told.
     #[error("{}", .0.message)]
     Failed(RunError),
@@ -182,8 +177,8 @@ pub enum IngestError {
 
 /// Makes reports recallable.
 pub trait Ingester: Send + Sync + 'static {
-    /// Chunks, embeds and keeps a report and its pages; idempotent, so that it can start over. Returns how many chunks can be recalled.
-    fn ingest(&self, job: IngestJob, progress: mpsc::Sender<IngestProgress>) -> BoxFuture<'_, Result<u32, IngestError>>;
+    /// Chunks, embeds and keeps a report and its pages; goes on where an interrupted call stopped.
+    fn ingest(&self, job: IngestJob, progress: mpsc::Sender<IngestProgress>) -> BoxFuture<'_, Result<IngestSummary, IngestError>>;
 
     /// Takes a deleted widget's chunks away.
     fn forget(&self, widget: WidgetId) -> BoxFuture<'_, Result<(), StoreError>>;

@@ -9,24 +9,25 @@ use tokio::sync::mpsc;
 use url::Url;
 
 use super::seams::{
-    CollectJob, CollectedSource, Collector, Extractor, IngestError, IngestJob, IngestProgress, Ingester, KeptText, Library, MetOutcome, MetPage,
-    NamedDocument,
+    CollectJob, CollectedSource, Collector, Extractor, IngestError, IngestJob, Ingester, Library, MetOutcome, MetPage, NamedDocument,
 };
 use super::{Automations, AutomationsParts, AutomationsSettings, Viewer};
-use crate::base::clock::{Clock, FakeClock};
+use crate::base::clock::{Clock, FakeClock, Timestamp};
 use crate::base::paths::DataDir;
 use crate::base::random::SystemRandom;
 use crate::base::seams::Seams;
 use crate::base::signal::Signals;
 use crate::base::tasks::Tasks;
 use crate::model::ids::{CompanyId, DocumentId, RunId, WidgetId};
-use crate::model::report::{BUILT_IN_EXTRACTOR, Evidence, EvidenceId, Finding, Metric, ReportBody};
+use crate::model::report::{BUILT_IN_EXTRACTOR, Evidence, EvidenceId, Finding, Metric, ReportBody, SourceRef};
 use crate::model::role::Role;
 use crate::model::run::{Run, RunError};
 use crate::services::collect::page::{Block, BlockKind, PageText};
+use crate::services::collect::texts::KeptPage;
 use crate::services::ledger::{Ledger, LedgerSettings};
 use crate::services::licensing::{Licensing, LicensingSettings, keys::KeyRing};
 use crate::services::plans::Plans;
+use crate::services::recall::{IngestProgress, IngestSummary};
 use crate::store::{Store, StoreError, StoreOptions};
 
 /// What a scripted page does.
@@ -62,7 +63,7 @@ pub(super) struct Script {
     pub(super) ingested: Mutex<Vec<(RunId, usize)>>,
     pub(super) forgotten: Mutex<Vec<WidgetId>>,
     pub(super) contexts: Mutex<Vec<String>>,
-    texts: Mutex<HashMap<String, KeptText>>,
+    texts: Mutex<HashMap<String, KeptPage>>,
     documents: Mutex<Vec<(DocumentId, &'static str)>>,
 }
 
@@ -181,9 +182,18 @@ pub(super) fn page_text(text: &str) -> PageText {
     PageText { title: Some("Page".into()), blocks, ..PageText::default() }
 }
 
+fn kept(title: &str, content_hash: &str, text: &Arc<PageText>) -> KeptPage {
+    KeptPage {
+        source: SourceRef { url: None, document_id: None, title: title.into(), page_number: None },
+        content_hash: content_hash.into(),
+        text: Arc::clone(text),
+        collected_at: Timestamp::default(),
+    }
+}
+
 impl Script {
     pub(super) fn keep_text(&self, content_hash: &str, text: &Arc<PageText>) {
-        self.texts.lock().unwrap().insert(content_hash.to_owned(), KeptText { title: "Kept".into(), text: Arc::clone(text) });
+        self.texts.lock().unwrap().insert(content_hash.to_owned(), kept("Kept", content_hash, text));
     }
 
     pub(super) fn add_document(&self, id: DocumentId, text: &'static str) {
@@ -231,11 +241,12 @@ impl Collector for Script {
 
 impl Library for Script {
     fn keep(&self, _company: CompanyId, source: CollectedSource) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.texts.lock().unwrap().insert(source.content_hash, KeptText { title: source.source.title, text: source.text });
+        let page = kept(&source.source.title, &source.content_hash, &source.text);
+        self.texts.lock().unwrap().insert(source.content_hash, page);
         Box::pin(async { Ok(()) })
     }
 
-    fn text(&self, _company: CompanyId, content_hash: String) -> BoxFuture<'_, Result<Option<KeptText>, StoreError>> {
+    fn text(&self, _company: CompanyId, content_hash: String) -> BoxFuture<'_, Result<Option<KeptPage>, StoreError>> {
         let kept = self.texts.lock().unwrap().get(&content_hash).cloned();
         Box::pin(async { Ok(kept) })
     }
@@ -299,7 +310,7 @@ impl Extractor for Script {
 }
 
 impl Ingester for Script {
-    fn ingest(&self, job: IngestJob, progress: mpsc::Sender<IngestProgress>) -> BoxFuture<'_, Result<u32, IngestError>> {
+    fn ingest(&self, job: IngestJob, progress: mpsc::Sender<IngestProgress>) -> BoxFuture<'_, Result<IngestSummary, IngestError>> {
         let hangs = *self.ingest_hangs.lock().unwrap();
         Box::pin(async move {
             let total = u32::try_from(job.report.body.evidence.len()).unwrap();
@@ -310,7 +321,7 @@ impl Ingester for Script {
             }
             let _ = progress.send(IngestProgress { done: total, total }).await;
             self.ingested.lock().unwrap().push((job.run_id, job.sources.len()));
-            Ok(total)
+            Ok(IngestSummary { chunks: total, ..IngestSummary::default() })
         })
     }
 

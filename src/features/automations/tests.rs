@@ -254,7 +254,7 @@ async fn what_was_claimed_and_lost_is_taken_up_without_a_restart() {
     let run = bench.until(&viewer, &run.id, |run| !run.state.is_active()).await;
     assert_eq!((run.state, run.attempt), (RunState::Succeeded, 1), "it was put back and ran");
 
-    bench.store.claim_next_ingest(bench.seams.now()).await.unwrap().unwrap();
+    bench.store.claim_next_ingest(None, bench.seams.now()).await.unwrap().unwrap();
     assert_eq!(bench.automations.ingest_waiting().await.unwrap(), 1);
     assert_eq!(bench.until(&viewer, &run.id, |_| true).await.ingest, IngestState::Done);
 }

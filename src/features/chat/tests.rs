@@ -89,8 +89,8 @@ async fn bench(replies: Vec<Reply>) -> Bench {
     let tasks = Tasks::default();
     let (user, company) = testing::user_and_company(&store).await;
     let model = EmbeddingModel { name: "words", dimension: 384, tokens_max: 512, licence: "MIT" };
-    let recall = Recall::new(store.clone(), Arc::new(WordVectors(model)), seams.clone(), tasks.clone(), RecallSettings::default());
     let ledger = Ledger::new(store.clone(), seams.clone(), tasks.clone(), LedgerSettings { daily_free_tokens: 50_000 });
+    let recall = Recall::new(store.clone(), Arc::new(WordVectors(model)), seams.clone(), tasks.clone(), ledger.clone(), RecallSettings::default());
     let (provider, server): (Arc<dyn Provider>, _) = if replies.is_empty() {
         (Arc::new(Narrator), None)
     } else {
@@ -113,8 +113,10 @@ async fn bench(replies: Vec<Reply>) -> Bench {
 impl Bench {
     /// Puts a document into recall.
     async fn know(&self, text: &str) {
-        let document = testing::document(&self.parts.store, &self.owner.company, &self.owner.user).await;
-        let source = DocumentSource { company: self.owner.company.clone(), document: document.clone(), uploaded_by: self.owner.user.clone() };
+        // Somebody else pays for it.
+        let (uploaded_by, _) = testing::user_and_company(&self.parts.store).await;
+        let document = testing::document(&self.parts.store, &self.owner.company, &uploaded_by).await;
+        let source = DocumentSource { company: self.owner.company.clone(), document: document.clone(), uploaded_by };
         let page = SourceText {
             source: SourceRef { url: None, document_id: Some(document), title: "Cities".into(), page_number: Some(1) },
             text: text.into(),

@@ -1,115 +1,147 @@
 //! Making documents recallable: a reconciler that a job calls on a tick or a nudge. Whatever a restart cut off is taken up again.
 
-use serde_json::json;
+use std::time::Duration;
 
-use super::{DocumentIngest, Documents, Ingested};
-use crate::model::document::{Document, DocumentNotice, DocumentState};
-use crate::model::ledger::TxType;
-use crate::model::rates;
-use crate::services::ledger::{LedgerError, Reservation};
+use super::Documents;
+use crate::base::clock::Timestamp;
+use crate::model::document::{Document, DocumentNotice};
+use crate::model::ids::CompanyId;
+use crate::model::report::SourceRef;
+use crate::services::collect::texts::KeptPage;
+use crate::services::embed::EmbedError;
+use crate::services::recall::{DocumentSource, IngestSummary, RecallError, SourceText};
 use crate::store::StoreError;
 
-/// Documents of one pass.
-const BATCH: u32 = 50;
-/// Bytes of text to a model token, to hold back an estimate: a little less than English has.
-const BYTES_PER_TOKEN: usize = 3;
+/// How long a document waits for tokens before it is tried again: soon enough after a grant, too seldom to be work.
+const TOKENS_WAIT: Duration = Duration::from_secs(600);
+/// How long a document waits after the store failed under it.
+const STORE_WAIT: Duration = Duration::from_secs(60);
+/// The time between two looks for texts that nothing needs.
+const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
+/// Texts are kept this long after they were last collected, whatever needs them: a run keeps a page's text before it notes the page.
+const TEXT_AGE_MIN: Duration = Duration::from_secs(86_400);
+/// Texts that one transaction removes: up to 4 MB each, most a hundredth of it.
+const PRUNE_BATCH: u32 = 20;
+
+/// What a pass remembers for the next.
+#[derive(Debug, Default)]
+pub(super) struct Rounds {
+    /// The company that had the last turn.
+    last: Option<CompanyId>,
+    pruned_at: Option<Timestamp>,
+}
+
+/// How a document's turn ended.
+enum Turn {
+    /// It can be recalled.
+    Ready,
+    /// It failed, waits, or is no more.
+    Over,
+    /// The app stops: it stays in its state, and the next start takes it up.
+    Stopped,
+}
 
 impl Documents {
-    /// Makes every waiting document recallable, one after the other, and returns how many are ready now. While another call is at it, does
-    /// nothing.
+    /// Makes every waiting document recallable, one after the other, and returns how many are ready now. Companies take turns, and a long document
+    /// gives way to others now and then. Removes what is left of deleted and superseded ones. While another call is at it, does nothing.
     ///
     /// # Errors
     /// When the store fails: the rest waits for the next call.
     pub async fn reconcile(&self) -> Result<usize, StoreError> {
-        let Ok(_guard) = self.busy.try_lock() else { return Ok(0) };
+        let Ok(mut rounds) = self.rounds.try_lock() else { return Ok(0) };
         let mut ready = 0;
-        for document in self.store.documents_to_ingest(BATCH).await? {
-            if self.tasks.is_stopping() {
-                break;
+        while !self.tasks.is_stopping() {
+            self.recall.sweep().await?;
+            let Some(document) = self.store.claim_next_document(rounds.last.take(), self.seams.now()).await? else { break };
+            rounds.last = Some(document.company.clone());
+            match self.ingest(&document).await {
+                Ok(Turn::Ready) => ready += 1,
+                Ok(Turn::Over) => {}
+                Ok(Turn::Stopped) => return Ok(ready),
+                Err(error) => {
+                    // Not at the head of the queue: what fails with this one may work with others.
+                    self.store.postpone_document(document.id, self.seams.now().plus(STORE_WAIT), None).await?;
+                    return Err(error);
+                }
             }
-            ready += usize::from(self.ingest(&document).await?);
+        }
+        let now = self.seams.now();
+        if rounds.pruned_at.is_none_or(|at| at.plus(PRUNE_EVERY) <= now) {
+            rounds.pruned_at = Some(now);
+            self.prune_texts(now).await?;
         }
         Ok(ready)
     }
 
-    async fn ingest(&self, document: &Document) -> Result<bool, StoreError> {
+    async fn prune_texts(&self, now: Timestamp) -> Result<(), StoreError> {
+        let mut pruned = 0;
+        while !self.tasks.is_stopping() {
+            let removed = self.store.prune_page_texts(now.minus(TEXT_AGE_MIN), PRUNE_BATCH).await?;
+            pruned += removed;
+            if removed == 0 {
+                break;
+            }
+        }
+        if pruned > 0 {
+            tracing::info!(texts = pruned, "texts that nothing needs any more were removed");
+        }
+        Ok(())
+    }
+
+    async fn ingest(&self, document: &Document) -> Result<Turn, StoreError> {
         let kept = match &document.text_hash {
             Some(hash) => self.texts.get(&document.company, hash).await?,
             None => None,
         };
         let Some(kept) = kept else {
             self.fail(document, "text_missing", "Its text is not kept any more.", "Delete it, and upload the file again.").await?;
-            return Ok(false);
+            return Ok(Turn::Over);
         };
-        let estimate = rates::built_in_embedding(u64::try_from(kept.text.canonical_text().len() / BYTES_PER_TOKEN).unwrap_or(u64::MAX));
-        let Some(reservation) = self.reserve(document, estimate).await? else { return Ok(false) };
-        self.store.set_document_state(document.id.clone(), DocumentState::Ingesting, 0, document.notice.clone()).await?;
-        let job = DocumentIngest { document: document.clone(), text: kept.text, text_hash: kept.content_hash };
-        let stopped = self.tasks.token().child_token();
+        let (source, text) = source_of(document, &kept);
         let result = tokio::select! {
-            result = self.ingester.ingest(job) => result,
-            // It stays in its state, and the next start takes it up.
-            () = stopped.cancelled() => return Ok(false),
+            biased;
+            () = self.tasks.stopping() => return Ok(Turn::Stopped),
+            result = self.recall.ingest_document(source, vec![text], &|_| {}) => result,
         };
         match result {
-            Ok(ingested) => self.finish(document, reservation, ingested).await,
-            Err(reason) => {
-                reservation.release().await?;
-                tracing::warn!(document = %document.id, reason, "a document could not be made recallable");
-                self.fail(
-                    document,
-                    "ingest_failed",
-                    &format!("It could not be made recallable: {reason}."),
-                    "Upload the file again to try once more.",
-                )
-                .await?;
-                Ok(false)
+            Ok(IngestSummary { left: 0, chunks, tokens, .. }) => {
+                let there = self.store.finish_document(document, chunks, self.seams.now()).await?;
+                tracing::info!(document = %document.id, chunks, tokens, "a document can be recalled");
+                return Ok(if there { Turn::Ready } else { Turn::Over });
             }
-        }
-    }
-
-    /// Holds back the estimate; without tokens the document waits, and says so.
-    async fn reserve(&self, document: &Document, estimate: u64) -> Result<Option<Reservation>, StoreError> {
-        let key = format!("document:{}", document.id);
-        match self.ledger.reserve(&document.uploaded_by, &document.company, TxType::EmbeddingSpend, &key, estimate).await {
-            Ok(reservation) => Ok(Some(reservation.about(document.id.as_str()))),
-            Err(LedgerError::Store(error)) => Err(error),
-            Err(LedgerError::Insufficient(refused)) => {
+            Ok(_) => self.store.postpone_document(document.id.clone(), self.seams.now(), None).await?,
+            Err(RecallError::Embed(EmbedError::Stopping)) => return Ok(Turn::Stopped),
+            Err(RecallError::Ended) => {}
+            Err(RecallError::Store(error)) => return Err(error),
+            Err(RecallError::Unpaid { short, progress }) => {
+                let part =
+                    if progress.done == 0 { String::new() } else { format!(" Of {} parts {} can be recalled.", progress.total, progress.done) };
                 let notice = DocumentNotice {
                     code: "tokens_insufficient".to_owned(),
-                    message: format!("It waits for tokens: {refused}."),
+                    message: format!("It waits for tokens: {short}.{part}"),
                     remedy: Some("It goes on by itself with the next daily grant; an administrator can grant tokens now.".to_owned()),
                 };
-                if document.notice.as_ref() != Some(&notice) {
-                    self.store.set_document_state(document.id.clone(), DocumentState::Stored, 0, Some(notice)).await?;
-                }
-                Ok(None)
+                let until = self.seams.now().plus(TOKENS_WAIT);
+                self.store.postpone_document(document.id.clone(), until, Some(notice)).await?;
+            }
+            Err(error @ (RecallError::Embed(_) | RecallError::Cut(_))) => {
+                tracing::warn!(document = %document.id, %error, "a document could not be made recallable");
+                let message = format!("It could not be made recallable: {error}.");
+                self.fail(document, "ingest_failed", &message, "Upload the file again to try once more.").await?;
             }
         }
-    }
-
-    async fn finish(&self, document: &Document, reservation: Reservation, ingested: Ingested) -> Result<bool, StoreError> {
-        let Ingested { chunks, tokens } = ingested;
-        // Waiting for tokens is over; what else is to be known stays.
-        let notice = document.notice.clone().filter(|notice| notice.code != "tokens_insufficient");
-        let there = self.store.set_document_state(document.id.clone(), DocumentState::Ready, chunks, notice).await?;
-        let metadata = json!({ "model": self.ingester.model(), "model_tokens": tokens, "chunks": chunks, "document": document.name });
-        reservation.settle(rates::built_in_embedding(tokens), metadata).await?;
-        if !there {
-            // It was deleted meanwhile.
-            self.ingester.forget(document.id.clone()).await?;
-            return Ok(false);
-        }
-        for earlier in self.store.supersede_documents(document).await? {
-            self.ingester.forget(earlier).await?;
-        }
-        tracing::info!(document = %document.id, chunks, tokens, "a document can be recalled");
-        Ok(true)
+        Ok(Turn::Over)
     }
 
     async fn fail(&self, document: &Document, code: &str, message: &str, remedy: &str) -> Result<(), StoreError> {
         let notice = DocumentNotice { code: code.to_owned(), message: message.to_owned(), remedy: Some(remedy.to_owned()) };
-        self.store.set_document_state(document.id.clone(), DocumentState::Failed, 0, Some(notice)).await?;
-        Ok(())
+        self.store.fail_document(document.id.clone(), notice).await
     }
+}
+
+fn source_of(document: &Document, kept: &KeptPage) -> (DocumentSource, SourceText) {
+    let source = SourceRef { url: None, document_id: Some(document.id.clone()), title: document.name.clone(), page_number: None };
+    let text = SourceText { source, text: kept.text.canonical_text(), content_hash: kept.content_hash.clone(), collected_at: document.uploaded_at };
+    let owner = DocumentSource { company: document.company.clone(), document: document.id.clone(), uploaded_by: document.uploaded_by.clone() };
+    (owner, text)
 }

@@ -1,27 +1,28 @@
 //! Company documents: uploaded, versioned by name, read once, and made recallable in the background.
 
 mod ingest;
-mod recallable;
 #[cfg(test)]
 mod tests;
 mod upload;
 
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::base::seams::Seams;
 use crate::base::signal::Nudge;
 use crate::base::tasks::Tasks;
 use crate::model::document::Document;
 use crate::model::ids::{CompanyId, DocumentId, UserId};
-use crate::services::collect::page::{PageError, PageText};
+use crate::services::collect::page::PageError;
 use crate::services::collect::texts::PageTexts;
-use crate::services::ledger::Ledger;
+use crate::services::recall::Recall;
 use crate::store::{Store, StoreError};
 
-pub use recallable::RecallIngester;
 pub use upload::Upload;
+
+/// Uploads at once: with the default limit of 50 MB, 200 MB of files in memory.
+const UPLOADS_AT_ONCE: usize = 4;
 
 /// How documents are taken.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +40,9 @@ impl Default for DocumentSettings {
 /// Why a document was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum DocumentError {
+    /// Too many uploads at once.
+    #[error("{UPLOADS_AT_ONCE} uploads are under way, as many as are taken at once")]
+    Busy,
     /// The request holds no file.
     #[error("no file was sent: send it as the form's field `file`")]
     NoFile,
@@ -67,37 +71,9 @@ pub enum DocumentError {
     Store(#[from] StoreError),
 }
 
-/// What to make recallable.
-#[derive(Clone, Debug)]
-pub struct DocumentIngest {
-    /// The document.
-    pub document: Document,
-    /// Its text.
-    pub text: Arc<PageText>,
-    /// SHA-256 of its canonical text, hexadecimal.
-    pub text_hash: String,
-}
-
-/// What came of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ingested {
-    /// Chunks that can be recalled.
-    pub chunks: u32,
-    /// Tokens the embedding model read.
-    pub tokens: u64,
-}
-
-/// Makes documents recallable: recall stands behind it.
-pub trait DocumentIngester: Send + Sync + 'static {
-    /// Chunks, embeds and keeps a document; goes on where an interrupted call stopped. An error is for people to read.
-    fn ingest(&self, job: DocumentIngest) -> BoxFuture<'_, Result<Ingested, String>>;
-
-    /// Takes a document's chunks away.
-    fn forget(&self, document: DocumentId) -> BoxFuture<'_, Result<(), StoreError>>;
-
-    /// The model's name, for the ledger.
-    fn model(&self) -> String;
-}
+/// A place among the uploads at once: each holds a whole file in memory.
+#[derive(Debug)]
+pub struct UploadPlace(#[expect(dead_code, reason = "held while the upload lasts")] OwnedSemaphorePermit);
 
 /// The documents of all companies. Cheap to clone.
 #[derive(Clone)]
@@ -107,28 +83,20 @@ pub struct Documents {
     seams: Seams,
     tasks: Tasks,
     nudge: Nudge,
-    ledger: Ledger,
-    ingester: Arc<dyn DocumentIngester>,
+    recall: Recall,
     settings: DocumentSettings,
+    upload_places: Arc<Semaphore>,
     /// One ingest at a time: the embedder has its own workers.
-    busy: Arc<tokio::sync::Mutex<()>>,
+    rounds: Arc<tokio::sync::Mutex<ingest::Rounds>>,
 }
 
 impl Documents {
-    /// Documents over a store; `ledger` is charged for embedding, `ingester` makes them recallable, `nudge` wakes whoever calls
-    /// [`Documents::reconcile`].
+    /// Documents over a store; `recall` makes them recallable, `nudge` wakes whoever calls [`Documents::reconcile`].
     #[must_use]
-    pub fn new(
-        store: Store,
-        seams: Seams,
-        tasks: Tasks,
-        nudge: Nudge,
-        ledger: Ledger,
-        ingester: Arc<dyn DocumentIngester>,
-        settings: DocumentSettings,
-    ) -> Self {
+    pub fn new(store: Store, seams: Seams, tasks: Tasks, nudge: Nudge, recall: Recall, settings: DocumentSettings) -> Self {
         let texts = PageTexts::new(store.clone());
-        Self { store, texts, seams, tasks, nudge, ledger, ingester, settings, busy: Arc::default() }
+        let upload_places = Arc::new(Semaphore::new(UPLOADS_AT_ONCE));
+        Self { store, texts, seams, tasks, nudge, recall, settings, upload_places, rounds: Arc::default() }
     }
 
     /// Wakes whoever makes documents recallable.
@@ -175,7 +143,11 @@ impl Documents {
     pub async fn delete(&self, company: &CompanyId, id: &DocumentId) -> Result<bool, StoreError> {
         let deleted = self.store.delete_document(company.clone(), id.clone(), self.seams.now()).await?;
         for document in &deleted {
-            self.ingester.forget(document.clone()).await?;
+            // It is deleted, and nobody recalls it any more: what goes wrong here is made good by the sweep.
+            if let Err(error) = self.recall.forget_document(document).await {
+                tracing::warn!(%document, %error, "a deleted document's chunks are removed later");
+                self.nudge.nudge();
+            }
         }
         Ok(!deleted.is_empty())
     }
@@ -188,11 +160,19 @@ impl Documents {
         self.store.count_documents_to_ingest().await
     }
 
+    /// A place to upload at; to be had before the file is read into memory.
+    ///
+    /// # Errors
+    /// [`DocumentError::Busy`] when as many uploads as memory is meant for are under way.
+    pub fn upload_place(&self) -> Result<UploadPlace, DocumentError> {
+        Arc::clone(&self.upload_places).try_acquire_owned().map(UploadPlace).map_err(|_| DocumentError::Busy)
+    }
+
     /// Keeps an upload and wakes its ingest. The same file under the same name again gives the version that is there.
     ///
     /// # Errors
     /// Says why the file is not taken.
-    pub async fn upload(&self, company: &CompanyId, by: &UserId, upload: Upload) -> Result<Document, DocumentError> {
+    pub async fn upload(&self, _place: UploadPlace, company: &CompanyId, by: &UserId, upload: Upload) -> Result<Document, DocumentError> {
         let id = DocumentId::new(&self.seams);
         let (company, by, now, limit) = (company.clone(), by.clone(), self.seams.now(), self.settings.upload_bytes_max);
         let read = self.tasks.spawn_blocking(move || upload.read(id, company, by, now, limit));

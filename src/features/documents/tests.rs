@@ -1,39 +1,24 @@
-use std::sync::Mutex;
+use std::sync::atomic::Ordering;
 
 use super::*;
+use crate::base::clock::{Clock, FakeClock, Timestamp};
+use crate::base::random::SystemRandom;
 use crate::model::document::DocumentState;
-use crate::services::ledger::LedgerSettings;
+use crate::model::ledger::TxType;
+use crate::model::report::SourceRef;
+use crate::services::embed::testing::WordCounter;
+use crate::services::ledger::{Ledger, LedgerSettings};
+use crate::services::recall::{DocumentSource, RecallError, RecallFilter, RecallQuery, RecallSettings, SourceText};
 use crate::store::documents::testing::company_and_user;
 use crate::store::testing;
 
-#[derive(Default)]
-struct Scripted {
-    fails: Mutex<Option<String>>,
-    seen: Mutex<Vec<String>>,
-    forgotten: Mutex<Vec<DocumentId>>,
-}
-
-impl DocumentIngester for Scripted {
-    fn ingest(&self, job: DocumentIngest) -> BoxFuture<'_, Result<Ingested, String>> {
-        self.seen.lock().unwrap().push(job.text.canonical_text());
-        let failure = self.fails.lock().unwrap().clone();
-        Box::pin(async move { failure.map_or(Ok(Ingested { chunks: 2, tokens: 100 }), Err) })
-    }
-
-    fn forget(&self, document: DocumentId) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.forgotten.lock().unwrap().push(document);
-        Box::pin(async { Ok(()) })
-    }
-
-    fn model(&self) -> String {
-        "scripted".to_owned()
-    }
-}
-
 struct World {
     documents: Documents,
-    ingester: Arc<Scripted>,
+    embedder: Arc<WordCounter>,
+    store: Store,
+    recall: Recall,
     ledger: Ledger,
+    clock: Arc<FakeClock>,
     company: CompanyId,
     user: UserId,
     _folder: tempfile::TempDir,
@@ -41,24 +26,48 @@ struct World {
 
 async fn world(daily_free_tokens: u64) -> World {
     let (store, folder) = testing::store();
-    let (seams, tasks) = (Seams::system(), Tasks::default());
+    let clock = Arc::new(FakeClock::new(Timestamp::from_millis(1_795_300_000_000)));
+    let seams = Seams { clock: clock.clone(), random: Arc::new(SystemRandom) };
     let (company, user) = company_and_user(&store, &seams).await;
-    let ledger = Ledger::new(store.clone(), seams.clone(), tasks.clone(), LedgerSettings { daily_free_tokens });
-    let ingester = Arc::new(Scripted::default());
-    let settings = DocumentSettings { upload_bytes_max: 1000 };
-    let documents = Documents::new(store, seams, tasks, Nudge::default(), ledger.clone(), Arc::<Scripted>::clone(&ingester), settings);
-    World { documents, ingester, ledger, company, user, _folder: folder }
+    let ledger = Ledger::new(store.clone(), seams.clone(), Tasks::default(), LedgerSettings { daily_free_tokens });
+    let embedder = Arc::new(WordCounter::default());
+    let recall = Recall::new(store.clone(), embedder.clone(), seams.clone(), Tasks::default(), ledger.clone(), RecallSettings::default());
+    let settings = DocumentSettings { upload_bytes_max: 400_000 };
+    let documents = Documents::new(store.clone(), seams, Tasks::default(), Nudge::default(), recall.clone(), settings);
+    World { documents, embedder, store, recall, ledger, clock, company, user, _folder: folder }
 }
 
 impl World {
     async fn upload(&self, name: &str, content: &[u8]) -> Result<Document, DocumentError> {
+        self.upload_of(&self.company, &self.user, name, content).await
+    }
+
+    async fn upload_of(&self, company: &CompanyId, user: &UserId, name: &str, content: &[u8]) -> Result<Document, DocumentError> {
         let upload = Upload { name: name.into(), media_type: Some("application/octet-stream".into()), content: content.to_vec() };
-        self.documents.upload(&self.company, &self.user, upload).await
+        self.documents.upload(self.documents.upload_place()?, company, user, upload).await
     }
 
     async fn state(&self, document: &Document) -> Document {
-        self.documents.get(&self.company, &document.id).await.unwrap().unwrap()
+        self.store.document(document.company.clone(), document.id.clone()).await.unwrap().unwrap()
     }
+
+    /// The documents that a question recalls.
+    async fn recalled(&self, text: &str) -> Vec<DocumentId> {
+        let filter = RecallFilter::default();
+        let query = RecallQuery { company: self.company.clone(), viewer: self.user.clone(), text: text.into(), limit: 8, filter };
+        self.recall.search(query).await.unwrap().into_iter().filter_map(|found| found.chunk.body.document_id).collect()
+    }
+
+    /// The keys and tokens of what embedding cost so far.
+    async fn spent(&self) -> Vec<(String, i64)> {
+        let rows = self.ledger.statement(&self.user, 1_000).await.unwrap();
+        rows.into_iter().filter(|row| row.tx_type == TxType::EmbeddingSpend).map(|row| (row.reference_key, -row.amount)).collect()
+    }
+}
+
+/// A text of this many words that differ, as one line each of 40.
+fn long(words: usize) -> String {
+    (0..words).map(|n| if n % 40 == 39 { format!("word{n}.\n") } else { format!("word{n} ") }).collect()
 }
 
 #[tokio::test]
@@ -69,17 +78,100 @@ async fn an_upload_becomes_ready_is_charged_once_and_replaces_its_earlier_versio
     assert_eq!(world.documents.reconcile().await.unwrap(), 1);
     assert_eq!(world.documents.reconcile().await.unwrap(), 0);
     let ready = world.state(&first).await;
-    assert_eq!((ready.state, ready.chunks, ready.notice), (DocumentState::Ready, 2, None));
-    assert_eq!(world.ingester.seen.lock().unwrap().as_slice(), ["Notes\nThe Rhine is **long**."]);
-    assert_eq!(world.ledger.balance(&world.user).await.unwrap().available(), 990);
+    assert_eq!((ready.state, ready.chunks, ready.notice), (DocumentState::Ready, 1, None));
+    assert_eq!(world.recalled("Rhine").await, std::slice::from_ref(&first.id));
+    assert_eq!(world.ledger.balance(&world.user).await.unwrap().available(), 999);
 
-    let second = world.upload("notes.md", b"# Notes\n\nIt is longer.").await.unwrap();
+    let second = world.upload("notes.md", b"# Notes\n\nThe Rhine is longer.").await.unwrap();
     assert_eq!(second.version, 2);
     world.documents.reconcile().await.unwrap();
-    assert_eq!(world.ingester.forgotten.lock().unwrap().as_slice(), std::slice::from_ref(&first.id));
+    assert_eq!(world.recalled("Rhine").await, std::slice::from_ref(&second.id));
+    assert_eq!(world.store.documents_to_forget(9).await.unwrap(), [], "the earlier version's chunks are removed");
     assert_eq!(world.documents.list(&world.company).await.unwrap().len(), 1);
     assert!(world.documents.delete(&world.company, &second.id).await.unwrap());
     assert!(world.documents.get(&world.company, &first.id).await.unwrap().is_none());
+    assert!(world.recalled("Rhine").await.is_empty());
+}
+
+#[tokio::test]
+async fn nothing_of_a_deleted_document_is_recalled_whatever_interrupts_its_deletion() {
+    let world = world(1000).await;
+    let document = world.upload("a.txt", b"The Rhine is long.").await.unwrap();
+    world.documents.reconcile().await.unwrap();
+    let chunk = {
+        let filter = RecallFilter::default();
+        let query = RecallQuery { company: world.company.clone(), viewer: world.user.clone(), text: "Rhine".into(), limit: 8, filter };
+        world.recall.search(query).await.unwrap()[0].chunk.id
+    };
+    // The process dies between the row and the chunks.
+    world.store.delete_document(world.company.clone(), document.id.clone(), Timestamp::from_millis(9)).await.unwrap();
+    assert!(world.recalled("Rhine").await.is_empty());
+    assert!(world.recall.chunk(&world.company, &world.user, chunk).await.unwrap().is_none());
+    assert_eq!(world.recall.sweep().await.unwrap(), 1, "the next pass removes them");
+    assert_eq!(world.recall.sweep().await.unwrap(), 0);
+
+    // Deleted while it is being ingested: its chunks are refused, and that is its end.
+    let document = world.upload("b.txt", b"The Elbe is long.").await.unwrap();
+    let claimed = world.store.claim_next_document(None, world.clock.now()).await.unwrap().unwrap();
+    world.documents.delete(&world.company, &document.id).await.unwrap();
+    let source = SourceRef { url: None, document_id: Some(document.id.clone()), title: "b".into(), page_number: None };
+    let text = SourceText { source, text: "The Elbe is long.".into(), content_hash: "00".into(), collected_at: Timestamp::default() };
+    let owner = DocumentSource { company: claimed.company, document: claimed.id, uploaded_by: claimed.uploaded_by };
+    let refused = world.recall.ingest_document(owner, vec![text], &|_| {}).await;
+    assert!(matches!(refused, Err(RecallError::Ended)), "{refused:?}");
+    assert!(world.recalled("Elbe").await.is_empty());
+    assert_eq!(world.spent().await.len(), 1, "nothing is charged for what is not kept");
+}
+
+#[tokio::test]
+async fn a_stop_leaves_a_document_to_the_next_start_and_charges_each_batch_once() {
+    let world = world(100_000).await;
+    let document = world.upload("long.txt", long(30_000).as_bytes()).await.unwrap();
+    world.embedder.broken.store(true, Ordering::Relaxed);
+    assert_eq!(world.documents.reconcile().await.unwrap(), 0);
+    let stopped = world.state(&document).await;
+    assert_eq!((stopped.state, stopped.notice), (DocumentState::Ingesting, None), "it did not fail");
+    let charged = world.spent().await;
+    assert_eq!(charged.len(), 1, "the first batch is in, and charged");
+    world.embedder.broken.store(false, Ordering::Relaxed);
+    assert_eq!(world.documents.reconcile().await.unwrap(), 1);
+    let ready = world.state(&document).await;
+    let spent = world.spent().await;
+    assert_eq!(spent.len(), ready.chunks.div_ceil(32) as usize, "a row a batch");
+    assert_eq!(spent.last(), charged.first(), "what was charged stands once");
+    assert_eq!(world.embedder.texts.load(Ordering::Relaxed), ready.chunks as usize + 32, "only the batch that was under way is read again");
+    assert_eq!(world.ledger.balance(&world.user).await.unwrap().reserved, 0);
+}
+
+#[tokio::test]
+async fn who_waits_for_tokens_holds_up_nobody_and_goes_on_when_there_are_some() {
+    let world = world(2_000).await;
+    let seams = Seams { clock: world.clock.clone(), random: Arc::new(SystemRandom) };
+    let (neighbour, other) = company_and_user(&world.store, &seams).await;
+    let large = world.upload("large.txt", long(30_000).as_bytes()).await.unwrap();
+    let small = world.upload_of(&neighbour, &other, "small.txt", b"Some text to read.").await.unwrap();
+    assert_eq!(world.documents.reconcile().await.unwrap(), 1, "the neighbour's");
+    assert_eq!(world.state(&small).await.state, DocumentState::Ready);
+    let waiting = world.state(&large).await;
+    let notice = waiting.notice.unwrap();
+    assert_eq!((waiting.state, notice.code.as_str()), (DocumentState::Stored, "tokens_insufficient"));
+    assert!(notice.message.contains("32 can be recalled"), "{}", notice.message);
+    assert_eq!(world.documents.reconcile().await.unwrap(), 0);
+
+    let grant = crate::model::ledger::Posting {
+        user: world.user.clone(),
+        company: None,
+        tx_type: TxType::AdminGrant,
+        reference_key: "grant".into(),
+        reference_id: "grant".into(),
+        tokens: 100_000,
+        metadata: serde_json::json!({}),
+    };
+    world.ledger.post(grant).await.unwrap();
+    world.clock.advance(std::time::Duration::from_secs(600));
+    assert_eq!(world.documents.reconcile().await.unwrap(), 1);
+    let ready = world.state(&large).await;
+    assert_eq!((ready.state, ready.notice), (DocumentState::Ready, None));
 }
 
 #[tokio::test]
@@ -87,7 +179,7 @@ async fn what_cannot_be_used_is_refused_with_the_reason() {
     let world = world(1000).await;
     let code = |result: Result<Document, DocumentError>| match result {
         Err(DocumentError::Unreadable { reason, .. }) => reason.code(),
-        Err(DocumentError::TooLarge { limit_bytes: 1000 }) => "too_large",
+        Err(DocumentError::TooLarge { limit_bytes: 400_000 }) => "too_large",
         other => panic!("{other:?}"),
     };
     assert_eq!(code(world.upload("a.txt", b"").await), "empty");
@@ -95,28 +187,29 @@ async fn what_cannot_be_used_is_refused_with_the_reason() {
     assert_eq!(code(world.upload("a.pdf", b"%PDF-1.7").await), "binary");
     assert_eq!(code(world.upload("a.yaml", b"a: 1").await), "unsupported_type");
     assert_eq!(code(world.upload("a.html", b"<script>x()</script>").await), "no_text");
-    assert_eq!(code(world.upload("a.txt", &b"x".repeat(1001)).await), "too_large");
+    assert_eq!(code(world.upload("a.txt", &b"x".repeat(400_001)).await), "too_large");
     assert!(world.documents.list(&world.company).await.unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn without_tokens_a_document_waits_and_a_failure_says_why() {
-    let poor = world(0).await;
-    let waiting = poor.upload("a.txt", b"Some text to read.").await.unwrap();
-    assert_eq!(poor.documents.reconcile().await.unwrap(), 0);
-    let state = poor.state(&waiting).await;
-    assert_eq!((state.state, state.notice.unwrap().code.as_str()), (DocumentState::Stored, "tokens_insufficient"));
-
+async fn a_failure_says_why_and_the_same_file_again_is_tried_again() {
     let world = world(1000).await;
-    *world.ingester.fails.lock().unwrap() = Some("the model is gone".to_owned());
+    world.embedder.failing.store(true, Ordering::Relaxed);
     let document = world.upload("a.txt", b"Some text to read.").await.unwrap();
     assert_eq!(world.documents.reconcile().await.unwrap(), 0);
     let failed = world.state(&document).await;
     assert_eq!(failed.state, DocumentState::Failed);
     assert!(failed.notice.unwrap().message.contains("the model is gone"));
-    assert_eq!(world.ledger.balance(&world.user).await.unwrap().available(), 1000);
-    // The same file again is tried again, as a new version.
-    *world.ingester.fails.lock().unwrap() = None;
+    world.embedder.failing.store(false, Ordering::Relaxed);
     let again = world.upload("a.txt", b"Some text to read.").await.unwrap();
     assert_eq!((again.version, world.documents.reconcile().await.unwrap()), (2, 1));
+}
+
+#[tokio::test]
+async fn four_upload_at_once() {
+    let world = world(1000).await;
+    let places: Vec<UploadPlace> = (0..4).map(|_| world.documents.upload_place().unwrap()).collect();
+    assert!(matches!(world.upload("a.txt", b"Some text.").await, Err(DocumentError::Busy)));
+    drop(places);
+    world.upload("a.txt", b"Some text.").await.unwrap();
 }

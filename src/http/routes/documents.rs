@@ -1,5 +1,7 @@
 //! Company documents: upload, list, look, fetch back, delete.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Multipart, State};
@@ -22,6 +24,9 @@ use crate::model::role::Role;
 
 /// A sender of too much is heard out to this many times the limit, so that it reads the answer instead of a broken connection.
 const DRAIN_FACTOR: u64 = 4;
+
+/// When to try again while others upload.
+const BUSY_WAIT: Duration = Duration::from_secs(5);
 
 /// The routes of documents.
 pub fn routes() -> OpenApiRouter<AppState> {
@@ -125,6 +130,7 @@ impl From<DocumentError> for ApiError {
     fn from(error: DocumentError) -> Self {
         let message = capital(&error);
         match error {
+            DocumentError::Busy => Self::too_many("uploads_busy", message, BUSY_WAIT).remedy("Try again in a moment."),
             DocumentError::NoFile => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "file_missing", message).field("file"),
             DocumentError::Name(_) => Self::invalid("file", message),
             DocumentError::TooLarge { limit_bytes } => too_large(message, limit_bytes),
@@ -165,7 +171,8 @@ async fn list(State(state): State<AppState>, member: CompanyMember) -> Result<Js
 /// The same name again makes the next version. HTML, Markdown, plain text, CSV and JSON are read.
 #[utoipa::path(post, path = "/api/companies/{company}/documents", tag = "documents", operation_id = "upload_document", params(("company" = String, Path)),
     request_body(content = UploadForm, content_type = "multipart/form-data"),
-    responses((status = 201, body = DocumentView), (status = 413, body = ErrorEnvelope), (status = 422, body = ErrorEnvelope)))]
+    responses((status = 201, body = DocumentView), (status = 413, body = ErrorEnvelope), (status = 422, body = ErrorEnvelope),
+        (status = 429, description = "Too many uploads at once", body = ErrorEnvelope)))]
 async fn upload(
     State(state): State<AppState>,
     member: CompanyMember,
@@ -178,8 +185,10 @@ async fn upload(
     if declared.is_some_and(|length| length > limit.saturating_mul(DRAIN_FACTOR)) {
         return Err(DocumentError::TooLarge { limit_bytes: limit }.into());
     }
+    // Only of those who may upload: nobody else can take a place.
+    let place = state.documents.upload_place()?;
     let upload = file_of(form, limit).await?;
-    let document = state.documents.upload(&member.company.id, &member.caller.user.id, upload).await?;
+    let document = state.documents.upload(place, &member.company.id, &member.caller.user.id, upload).await?;
     Ok((StatusCode::CREATED, Json(document.into())))
 }
 

@@ -83,6 +83,8 @@ struct Run {
     report_id: Option<ReportId>,
     /// Why it failed, or why its ingest did.
     error: Option<RunError>,
+    /// Why its ingest waits, or what it left out of recall.
+    notice: Option<RunError>,
     #[schema(value_type = String, format = DateTime)]
     queued_at: Timestamp,
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -111,6 +113,7 @@ impl From<run::Run> for Run {
             metrics: run.metrics,
             report_id: run.report_id,
             error: run.error,
+            notice: run.notice,
             queued_at: run.queued_at,
             started_at: run.started_at,
             finished_at: run.finished_at,

@@ -7,6 +7,8 @@ mod asset;
 mod builtin;
 mod queue;
 mod session;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::sync::Arc;
 

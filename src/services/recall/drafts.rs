@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::passages::{self, LeftOut, PAGE_PASSAGES_MAX, RUN_PASSAGES_MAX};
 use crate::base::clock::Timestamp;
 use crate::base::text;
 use crate::model::chunk::{CHUNK_OVERLAP_TOKENS, CHUNK_TOKENS, ChunkBody, ChunkMetadata, ChunkType, Origin};
@@ -34,6 +35,8 @@ pub struct ReportSource {
     pub visibility: String,
     /// Who made the widget.
     pub created_by: UserId,
+    /// Who pays for the embedding.
+    pub payer: UserId,
     /// After how many hours its material counts as stale.
     pub stale_after_hours: u32,
 }
@@ -45,7 +48,7 @@ pub struct DocumentSource {
     pub company: CompanyId,
     /// The document.
     pub document: DocumentId,
-    /// Who uploaded it.
+    /// Who uploaded it, and pays for the embedding.
     pub uploaded_by: UserId,
 }
 
@@ -67,10 +70,13 @@ pub struct SourceText {
 pub(super) struct Draft {
     pub(super) body: ChunkBody,
     pub(super) hash: String,
+    /// What the model will read, about.
+    pub(super) tokens: u32,
 }
 
-/// Everything of a report that can be recalled: findings, metrics and table rows, then the passages of its pages.
-pub(super) fn of_report(source: &ReportSource, pages: &[SourceText], body: &ReportBody, tokens: &dyn TokenSpans) -> Vec<Draft> {
+/// Everything of a report that can be recalled: findings, metrics and table rows, then the passages of its pages. The same for the same input, so
+/// that an interrupted ingest finds its place again.
+pub(super) fn of_report(source: &ReportSource, pages: &[SourceText], body: &ReportBody, tokens: &dyn TokenSpans) -> (Vec<Draft>, LeftOut) {
     let metadata = ChunkMetadata {
         source_class: Some(source.source_class.clone()),
         widget_visibility: Some(source.visibility.clone()),
@@ -100,14 +106,15 @@ pub(super) fn of_report(source: &ReportSource, pages: &[SourceText], body: &Repo
             drafts.stated(body, evidence, ChunkType::TableRow, &row_text(table, row), |_| {});
         }
     }
-    for page in pages {
-        drafts.passages(page, ChunkType::Evidence);
-    }
-    drafts.done()
+    let texts = passages::new_texts(pages);
+    let cut = pages.iter().zip(&texts).map(|(page, text)| drafts.passages(page, text, ChunkType::Evidence)).collect();
+    let (taken, left_out) = passages::in_turns(cut, PAGE_PASSAGES_MAX, RUN_PASSAGES_MAX);
+    taken.into_iter().for_each(|draft| drafts.push(draft));
+    (drafts.done(), left_out)
 }
 
-/// The passages of a document.
-pub(super) fn of_document(source: &DocumentSource, pages: &[SourceText], tokens: &dyn TokenSpans) -> Vec<Draft> {
+/// The passages of a document: all of them, for an upload is bounded and meant.
+pub(super) fn of_document(source: &DocumentSource, pages: &[SourceText], tokens: &dyn TokenSpans) -> (Vec<Draft>, LeftOut) {
     let metadata = ChunkMetadata { created_by: Some(source.uploaded_by.clone()), ..ChunkMetadata::default() };
     let template = ChunkBody {
         origin: Origin::Document,
@@ -117,9 +124,9 @@ pub(super) fn of_document(source: &DocumentSource, pages: &[SourceText], tokens:
     };
     let mut drafts = Drafts::new(template, tokens);
     for page in pages {
-        drafts.passages(page, ChunkType::Document);
+        drafts.passages(page, &page.text, ChunkType::Document).into_iter().for_each(|draft| drafts.push(draft));
     }
-    drafts.done()
+    (drafts.done(), LeftOut::default())
 }
 
 fn template(metadata: ChunkMetadata, stale_after_hours: u32) -> ChunkBody {
@@ -187,13 +194,13 @@ impl<'a> Drafts<'a> {
             complete(&mut body);
             body
         };
-        self.cut(&body, &content);
+        self.cut(&body, &content).into_iter().for_each(|draft| self.push(draft));
     }
 
-    /// The whole text of a source, in passages.
-    fn passages(&mut self, page: &SourceText, chunk_type: ChunkType) {
+    /// `text` of a source, in passages.
+    fn passages(&self, page: &SourceText, text: &str, chunk_type: ChunkType) -> Vec<Draft> {
         let body = self.of_source(&page.source, &page.content_hash, page.collected_at, chunk_type);
-        self.cut(&body, &page.text);
+        self.cut(&body, text)
     }
 
     fn of_source(&self, source: &SourceRef, content_hash: &str, collected_at: Timestamp, chunk_type: ChunkType) -> ChunkBody {
@@ -210,13 +217,14 @@ impl<'a> Drafts<'a> {
     }
 
     /// Cuts so that title, text and markers together fill the model's window at most.
-    fn cut(&mut self, body: &ChunkBody, content: &str) {
+    fn cut(&self, body: &ChunkBody, content: &str) -> Vec<Draft> {
         let title = self.tokens.token_spans(&body.title).len();
         let size = PieceSize { tokens_max: CHUNK_TOKENS.saturating_sub(MARKER_TOKENS + title), overlap_max: CHUNK_OVERLAP_TOKENS };
-        for piece in split(content, self.tokens, size) {
+        let drafts = split(content, self.tokens, size).into_iter().map(|piece| {
             let body = ChunkBody { content: content[piece.range].to_owned(), ..body.clone() };
-            self.push(Draft { hash: body.hash(), body });
-        }
+            Draft { hash: body.hash(), body, tokens: piece.tokens.saturating_add(u32::try_from(title).unwrap_or(u32::MAX)) }
+        });
+        drafts.collect()
     }
 
     fn push(&mut self, draft: Draft) {

@@ -1,7 +1,9 @@
 //! Recall: everything collected and uploaded, cut into chunks, and found again for a question with its citation.
 
 mod drafts;
+mod forget;
 mod ingest;
+mod passages;
 mod quote;
 mod rank;
 mod search;
@@ -14,12 +16,15 @@ use crate::base::seams::Seams;
 use crate::base::tasks::Tasks;
 use crate::model::chunk::{Chunk, ChunkId};
 use crate::model::ids::{CompanyId, UserId};
+use crate::model::ledger::InsufficientTokens;
 use crate::services::embed::{EmbedError, Embedder};
+use crate::services::ledger::Ledger;
 use crate::store::page_texts::KeptText;
 use crate::store::{Store, StoreError};
 
 pub use drafts::{DocumentSource, ReportSource, SourceText};
 pub use ingest::{IngestProgress, IngestSummary};
+pub use passages::LeftOut;
 pub use search::{RESULTS_MAX, RecallFilter, RecallQuery, Recalled};
 
 /// How recall runs.
@@ -46,10 +51,27 @@ pub enum RecallError {
     Embed(#[from] EmbedError),
     /// The store failed.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(StoreError),
     /// Cutting the text failed.
     #[error("cutting the text failed: {0}")]
     Cut(String),
+    /// The payer has too few tokens for the next batch. What is in stays, and another call goes on from there.
+    #[error("{short}")]
+    Unpaid {
+        /// How many too few.
+        short: InsufficientTokens,
+        /// How far it is.
+        progress: IngestProgress,
+    },
+    /// What was to be recalled was deleted or superseded meanwhile.
+    #[error("it was deleted or superseded meanwhile")]
+    Ended,
+}
+
+impl From<StoreError> for RecallError {
+    fn from(error: StoreError) -> Self {
+        if matches!(error, StoreError::OwnerEnded { .. }) { Self::Ended } else { Self::Store(error) }
+    }
 }
 
 /// The recall service. Cheap to clone.
@@ -59,14 +81,15 @@ pub struct Recall {
     embedder: Arc<dyn Embedder>,
     seams: Seams,
     tasks: Tasks,
+    ledger: Ledger,
     settings: RecallSettings,
 }
 
 impl Recall {
-    /// Recall over a store, with the vectors of an embedder.
+    /// Recall over a store, with the vectors of an embedder; `ledger` is charged for them.
     #[must_use]
-    pub fn new(store: Store, embedder: Arc<dyn Embedder>, seams: Seams, tasks: Tasks, settings: RecallSettings) -> Self {
-        Self { store, embedder, seams, tasks, settings }
+    pub fn new(store: Store, embedder: Arc<dyn Embedder>, seams: Seams, tasks: Tasks, ledger: Ledger, settings: RecallSettings) -> Self {
+        Self { store, embedder, seams, tasks, ledger, settings }
     }
 
     /// Whether what automations collect can be recalled.

@@ -1,73 +1,25 @@
 //! Recall from end to end over a real store, with an embedder whose vectors count words.
 
-use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
-
-use futures_util::future::BoxFuture;
 
 use super::*;
 use crate::base::clock::{FakeClock, Timestamp};
 use crate::base::random::SeededRandom;
 use crate::model::chunk::{ChunkType, Origin};
-use crate::model::chunker::TokenSpans;
 use crate::model::freshness::Freshness;
 use crate::model::ids::{DocumentId, RunId, WidgetId};
 use crate::model::report::{Evidence, EvidenceId, Finding, Metric, ReportBody, ReportTable, SourceRef, TableRow};
-use crate::services::embed::{EmbedKind, Embedding, EmbeddingModel};
+use crate::services::embed::testing::WordCounter;
+use crate::services::ledger::LedgerSettings;
 use crate::store::chunks::ChunkOwner;
 use crate::store::chunks::testing::run;
 use crate::store::testing::{store, user_and_company};
 
-/// Adds up one axis per word; words that begin alike share an axis.
-#[derive(Default)]
-struct WordCounter {
-    texts: AtomicUsize,
-    broken: AtomicBool,
-}
-
-static MODEL: EmbeddingModel = EmbeddingModel { name: "word-counter", dimension: 384, tokens_max: 510, licence: "MIT" };
-
-struct Spaces;
-
-impl TokenSpans for Spaces {
-    fn token_spans(&self, text: &str) -> Vec<Range<usize>> {
-        let base = text.as_ptr().addr();
-        text.split_whitespace().map(|word| word.as_ptr().addr() - base..word.as_ptr().addr() - base + word.len()).collect()
-    }
-}
-
-impl Embedder for WordCounter {
-    fn model(&self) -> &EmbeddingModel {
-        &MODEL
-    }
-
-    fn embed(&self, texts: Vec<String>, kind: EmbedKind) -> BoxFuture<'static, Result<Vec<Embedding>, EmbedError>> {
-        let before = self.texts.fetch_add(if kind == EmbedKind::Bulk { texts.len() } else { 0 }, Ordering::Relaxed);
-        let failed = self.broken.load(Ordering::Relaxed) && kind == EmbedKind::Bulk && before > 0;
-        Box::pin(async move { if failed { Err(EmbedError::Stopping) } else { Ok(texts.iter().map(|text| count(text)).collect()) } })
-    }
-
-    fn tokenizer(&self) -> Result<Arc<dyn TokenSpans>, EmbedError> {
-        Ok(Arc::new(Spaces))
-    }
-}
-
-fn count(text: &str) -> Embedding {
-    let mut vector = vec![0.0f32; 384];
-    let words = crate::model::words::telling_words(text);
-    for word in &words {
-        let axis = word.bytes().take(5).fold(7usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte))) % 384;
-        vector[axis] += 1.0;
-    }
-    let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-9);
-    vector.iter_mut().for_each(|x| *x /= length);
-    Embedding { vector, tokens: u32::try_from(words.len()).unwrap() }
-}
-
 struct Bench {
     recall: Recall,
+    ledger: Ledger,
     store: Store,
     embedder: Arc<WordCounter>,
     clock: Arc<FakeClock>,
@@ -85,8 +37,9 @@ async fn bench(automations_enabled: bool) -> Bench {
     let seams = Seams { clock: clock.clone(), random: Arc::new(SeededRandom::new(1)) };
     let embedder = Arc::new(WordCounter::default());
     let settings = RecallSettings { automations_enabled, ..RecallSettings::default() };
-    let recall = Recall::new(store.clone(), embedder.clone(), seams, Tasks::default(), settings);
-    Bench { recall, store, embedder, clock, user, company, _folder: folder }
+    let ledger = Ledger::new(store.clone(), seams.clone(), Tasks::default(), LedgerSettings { daily_free_tokens: 500_000 });
+    let recall = Recall::new(store.clone(), embedder.clone(), seams, Tasks::default(), ledger.clone(), settings);
+    Bench { recall, ledger, store, embedder, clock, user, company, _folder: folder }
 }
 
 impl Bench {
@@ -100,6 +53,7 @@ impl Bench {
             source_class: "internal_web".into(),
             visibility: "company".into(),
             created_by: self.user.clone(),
+            payer: self.user.clone(),
             stale_after_hours: 48,
         }
     }
@@ -289,4 +243,49 @@ async fn filters_and_companies_limit_what_is_recalled() {
     let (stranger, foreign) = user_and_company(&bench.store).await;
     let query = RecallQuery { company: foreign, viewer: stranger, text: "salmon".into(), limit: 8, filter: RecallFilter::default() };
     assert!(bench.recall.search(query).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_run_takes_what_pages_repeat_once_gives_way_and_says_what_it_leaves_out() {
+    let bench = bench(true).await;
+    let (first, second) = (bench.run(None, 1).await, bench.run(None, 2).await);
+    let words =
+        |from: usize, to: usize| (from..to).map(|n| if n % 40 == 39 { format!("word{n}.\n") } else { format!("word{n} ") }).collect::<String>();
+    let book = page("http://rivers.example/print", "Book", &words(0, 80_000));
+    let chapters = (0..8).map(|n| page(&format!("http://rivers.example/{n}"), "Book", &words(n * 10_000, (n + 1) * 10_000)));
+    let long = page("http://rivers.example/dump", "Dump", &words(1_000_000, 1_100_000));
+    let pages: Vec<SourceText> = [rivers(), book, long].into_iter().chain(chapters).collect();
+    let ingest = async || bench.recall.ingest_report(first.clone(), pages.clone(), report(&pages[0]), &|_| {}).await.unwrap();
+    let whole = ingest().await;
+    assert_eq!((whole.left, whole.left_out.pages), (0, 1), "only the dump is cut");
+    assert!(whole.left_out.passages > 0);
+    assert_eq!(whole.chunks as usize, bench.chunks(&first.run).await);
+    let chapter = 10_000usize.div_ceil(509 - 64);
+    let (least, most) = (200 + 8 * (chapter - 3), 200 + 8 * (chapter + 1) + 4);
+    assert!((least..=most).contains(&(whole.chunks as usize)), "{} of the chapters, the dump's 200, the report's, none of the book", whole.chunks);
+
+    // Another run waits: the ingest stops after a turn, and goes on where it was.
+    bench.recall.forget_widget(&first.widget).await.unwrap();
+    bench.store.test_ingest_waits(second.run.clone()).await;
+    let turn = ingest().await;
+    assert_eq!((turn.chunks, turn.left), (256, whole.chunks - 256));
+    let mut last = turn;
+    while last.left > 0 {
+        last = ingest().await;
+    }
+    assert_eq!((last.chunks, last.left_out), (whole.chunks, whole.left_out));
+    assert!(bench.ledger.verify().await.unwrap().first_error.is_none());
+}
+
+#[tokio::test]
+async fn a_deleted_widget_takes_in_nothing_and_is_swept() {
+    let bench = bench(true).await;
+    let source = bench.run(None, 1).await;
+    bench.ingest(&source, &[rivers()]).await.unwrap();
+    // The process dies before the chunks are removed.
+    bench.store.delete_widget(bench.company.clone(), source.widget.clone(), Timestamp::from_millis(NOON)).await.unwrap();
+    assert!(bench.search("salmon").await.is_empty());
+    let again = bench.run(Some(&source.widget), 2).await;
+    assert!(matches!(bench.ingest(&again, &[rivers()]).await, Err(RecallError::Ended)));
+    assert_eq!(bench.recall.sweep().await.unwrap(), 4);
 }

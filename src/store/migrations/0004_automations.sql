@@ -30,6 +30,7 @@ CREATE TABLE widget_runs (
   trigger         TEXT    NOT NULL CHECK (trigger IN ('manual', 'schedule')),
   attempt         INTEGER NOT NULL DEFAULT 0,
   ingest_attempt  INTEGER NOT NULL DEFAULT 0,
+  ingest_after    INTEGER,               -- its ingest is not to be taken up before: it waits for tokens, or gave its turn to another
   cancel_asked    INTEGER NOT NULL DEFAULT 0,
   requested_by    TEXT    NOT NULL REFERENCES users (id),
   pages_planned   INTEGER NOT NULL DEFAULT 0,
@@ -39,6 +40,7 @@ CREATE TABLE widget_runs (
   metrics         INTEGER NOT NULL DEFAULT 0,
   report_id       TEXT,
   error_json      TEXT,                  -- why it failed, or why its ingest did
+  notice_json     TEXT,                  -- why its ingest waits, or what it left out
   queued_at       INTEGER NOT NULL,
   started_at      INTEGER,
   finished_at     INTEGER
@@ -61,6 +63,8 @@ CREATE TABLE page_texts (
   collected_at INTEGER NOT NULL,
   PRIMARY KEY (company_id, content_hash)
 ) STRICT;
+-- To look for texts that nothing needs without reading the texts.
+CREATE INDEX page_texts_by_age ON page_texts (collected_at, company_id, content_hash);
 
 -- The fate of each page of a run, and what a conditional request needs next time.
 CREATE TABLE run_pages (
@@ -79,6 +83,7 @@ CREATE TABLE run_pages (
   fetched_at    INTEGER NOT NULL,
   PRIMARY KEY (run_id, position)
 ) STRICT;
+CREATE INDEX run_pages_by_content ON run_pages (company_id, content_hash) WHERE content_hash IS NOT NULL;
 
 CREATE TABLE reports (
   id           TEXT PRIMARY KEY,
