@@ -81,7 +81,7 @@ struct SessionPath {
 }
 
 /// The caller's sessions, the one used last first.
-#[utoipa::path(get, path = "/api/me/sessions", tag = "auth", responses((status = 200, body = SessionList), (status = 401, body = ErrorEnvelope)))]
+#[utoipa::path(get, path = "/api/me/sessions", tag = "auth", operation_id = "list_sessions", responses((status = 200, body = SessionList), (status = 401, body = ErrorEnvelope)))]
 async fn sessions(State(state): State<AppState>, Signed(caller): Signed) -> Result<Json<SessionList>, ApiError> {
     let sessions = state.auth.sessions_of(&caller).await?.into_iter().map(|OpenSession { session, address, user_agent }| OpenSessionView {
         current: session.id == caller.session_id,
@@ -96,7 +96,7 @@ async fn sessions(State(state): State<AppState>, Signed(caller): Signed) -> Resu
 }
 
 /// End all of the caller's sessions but the one that asks.
-#[utoipa::path(post, path = "/api/me/sessions/end-others", tag = "auth", responses(
+#[utoipa::path(post, path = "/api/me/sessions/end-others", tag = "auth", operation_id = "end_other_sessions", responses(
     (status = 200, body = EndedView),
     (status = 401, body = ErrorEnvelope),
 ))]
@@ -109,7 +109,7 @@ async fn end_others(
 }
 
 /// End one of the caller's sessions.
-#[utoipa::path(delete, path = "/api/me/sessions/{session}", tag = "auth", params(("session" = String, Path)), responses(
+#[utoipa::path(delete, path = "/api/me/sessions/{session}", tag = "auth", operation_id = "end_session", params(("session" = String, Path)), responses(
     (status = 204),
     (status = 401, body = ErrorEnvelope),
     (status = 404, body = ErrorEnvelope),
@@ -125,7 +125,7 @@ async fn end(
 }
 
 /// Replace one's password. All other sessions end.
-#[utoipa::path(post, path = "/api/me/password", tag = "auth", request_body = ChangePasswordRequest, responses(
+#[utoipa::path(post, path = "/api/me/password", tag = "auth", operation_id = "change_password", request_body = ChangePasswordRequest, responses(
     (status = 204),
     (status = 401, body = ErrorEnvelope),
     (status = 403, description = "`wrong_password`", body = ErrorEnvelope),
@@ -144,7 +144,7 @@ async fn change_password(
 }
 
 /// Replace a forgotten password by a link's token. Every session of the account ends; sign in with the new password.
-#[utoipa::path(post, path = "/api/auth/password-reset", tag = "auth", request_body = ResetPasswordRequest, responses(
+#[utoipa::path(post, path = "/api/auth/password-reset", tag = "auth", operation_id = "reset_password", request_body = ResetPasswordRequest, responses(
     (status = 204),
     (status = 410, description = "`link_ended`", body = ErrorEnvelope),
     (status = 422, description = "`invalid_field`", body = ErrorEnvelope),

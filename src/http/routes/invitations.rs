@@ -125,7 +125,7 @@ struct InvitationPath {
 }
 
 /// A company's invitations, the newest first. For admins and owners.
-#[utoipa::path(get, path = "/api/companies/{company}/invitations", tag = "members", params(("company" = String, Path)), responses(
+#[utoipa::path(get, path = "/api/companies/{company}/invitations", tag = "members", operation_id = "list_invitations", params(("company" = String, Path)), responses(
     (status = 200, body = InvitationList),
     (status = 403, description = "`role_too_low`", body = ErrorEnvelope),
     (status = 404, body = ErrorEnvelope),
@@ -137,7 +137,7 @@ async fn list(State(state): State<AppState>, member: CompanyMember) -> Result<Js
 }
 
 /// Invite somebody. For admins and owners; the answer holds the only copy of the link's token.
-#[utoipa::path(post, path = "/api/companies/{company}/invitations", tag = "members", request_body = InvitationRequest,
+#[utoipa::path(post, path = "/api/companies/{company}/invitations", tag = "members", operation_id = "create_invitation", request_body = InvitationRequest,
     params(("company" = String, Path)), responses(
     (status = 201, body = NewInvitationView),
     (status = 403, description = "`role_too_low`", body = ErrorEnvelope),
@@ -158,7 +158,7 @@ async fn invite(
 }
 
 /// Take an open invitation back. For admins and owners.
-#[utoipa::path(delete, path = "/api/companies/{company}/invitations/{invitation}", tag = "members",
+#[utoipa::path(delete, path = "/api/companies/{company}/invitations/{invitation}", tag = "members", operation_id = "withdraw_invitation",
     params(("company" = String, Path), ("invitation" = String, Path)), responses(
     (status = 204),
     (status = 403, description = "`role_too_low`", body = ErrorEnvelope),
@@ -176,7 +176,7 @@ async fn withdraw(
 }
 
 /// What is behind an invitation's token.
-#[utoipa::path(post, path = "/api/invitations/look", tag = "members", request_body = TokenRequest, responses(
+#[utoipa::path(post, path = "/api/invitations/look", tag = "members", operation_id = "look_at_invitation", request_body = TokenRequest, responses(
     (status = 200, body = InvitedView),
     (status = 404, body = ErrorEnvelope),
     (status = 410, description = "`invitation_ended`", body = ErrorEnvelope),
@@ -188,7 +188,7 @@ async fn look(State(state): State<AppState>, ValidJson(request): ValidJson<Token
 }
 
 /// Accept an invitation with a new account, which is signed in by it.
-#[utoipa::path(post, path = "/api/invitations/accept-as-new", tag = "members", request_body = AcceptRequest, responses(
+#[utoipa::path(post, path = "/api/invitations/accept-as-new", tag = "members", operation_id = "accept_invitation_as_new", request_body = AcceptRequest, responses(
     (status = 201, body = super::auth::SessionView),
     (status = 402, description = "`seat_limit_reached`", body = ErrorEnvelope),
     (status = 404, body = ErrorEnvelope),
@@ -211,7 +211,7 @@ async fn accept_as_new(
 }
 
 /// Accept an invitation as the signed-in account of its address.
-#[utoipa::path(post, path = "/api/invitations/accept", tag = "members", request_body = TokenRequest, responses(
+#[utoipa::path(post, path = "/api/invitations/accept", tag = "members", operation_id = "accept_invitation", request_body = TokenRequest, responses(
     (status = 200, body = JoinedView),
     (status = 401, body = ErrorEnvelope),
     (status = 404, body = ErrorEnvelope),

@@ -71,7 +71,7 @@ struct MemberPath {
 }
 
 /// The members: owners first, then by name.
-#[utoipa::path(get, path = "/api/companies/{company}/members", tag = "members", params(("company" = String, Path)), responses(
+#[utoipa::path(get, path = "/api/companies/{company}/members", tag = "members", operation_id = "list_members", params(("company" = String, Path)), responses(
     (status = 200, body = MemberList),
     (status = 404, body = ErrorEnvelope),
 ))]
@@ -81,7 +81,7 @@ async fn list(State(state): State<AppState>, member: CompanyMember) -> Result<Js
 }
 
 /// Give a member another role. For admins and owners, and never more than one's own role.
-#[utoipa::path(patch, path = "/api/companies/{company}/members/{user}", tag = "members", request_body = MemberRequest,
+#[utoipa::path(patch, path = "/api/companies/{company}/members/{user}", tag = "members", operation_id = "change_member", request_body = MemberRequest,
     params(("company" = String, Path), ("user" = String, Path)), responses(
     (status = 204),
     (status = 403, description = "`role_too_low`", body = ErrorEnvelope),
@@ -101,7 +101,7 @@ async fn change(
 }
 
 /// End a membership. Anybody may leave; admins and owners may remove members of at most their own role.
-#[utoipa::path(delete, path = "/api/companies/{company}/members/{user}", tag = "members",
+#[utoipa::path(delete, path = "/api/companies/{company}/members/{user}", tag = "members", operation_id = "remove_member",
     params(("company" = String, Path), ("user" = String, Path)), responses(
     (status = 204),
     (status = 403, description = "`role_too_low`", body = ErrorEnvelope),

@@ -69,7 +69,7 @@ struct UserPath {
 }
 
 /// Every account, by name.
-#[utoipa::path(get, path = "/api/system-admin/users", tag = "system-admin", responses(
+#[utoipa::path(get, path = "/api/system-admin/users", tag = "system-admin", operation_id = "list_users", responses(
     (status = 200, body = AccountList),
     (status = 404, description = "Not a system admin", body = ErrorEnvelope),
 ))]
@@ -79,7 +79,7 @@ async fn list(State(state): State<AppState>, _: SystemAdmin) -> Result<Json<Acco
 }
 
 /// Keep an account out, or let it in again.
-#[utoipa::path(patch, path = "/api/system-admin/users/{user}", tag = "system-admin", request_body = AccountRequest,
+#[utoipa::path(patch, path = "/api/system-admin/users/{user}", tag = "system-admin", operation_id = "change_user", request_body = AccountRequest,
     params(("user" = String, Path)), responses(
     (status = 204),
     (status = 402, description = "`seat_limit_reached`", body = ErrorEnvelope),
@@ -98,7 +98,7 @@ async fn change(
 }
 
 /// Make a link that replaces a forgotten password once, within 24 hours.
-#[utoipa::path(post, path = "/api/system-admin/users/{user}/password-reset", tag = "system-admin", params(("user" = String, Path)), responses(
+#[utoipa::path(post, path = "/api/system-admin/users/{user}/password-reset", tag = "system-admin", operation_id = "create_password_reset", params(("user" = String, Path)), responses(
     (status = 201, body = PasswordResetView),
     (status = 404, body = ErrorEnvelope),
 ))]

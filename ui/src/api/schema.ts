@@ -280,10 +280,10 @@ export interface paths {
             cookie?: never;
         };
         /** A company's invitations, the newest first. For admins and owners. */
-        get: operations["list"];
+        get: operations["list_invitations"];
         put?: never;
         /** Invite somebody. For admins and owners; the answer holds the only copy of the link's token. */
-        post: operations["invite"];
+        post: operations["create_invitation"];
         delete?: never;
         options?: never;
         head?: never;
@@ -301,7 +301,7 @@ export interface paths {
         put?: never;
         post?: never;
         /** Take an open invitation back. For admins and owners. */
-        delete: operations["withdraw"];
+        delete: operations["withdraw_invitation"];
         options?: never;
         head?: never;
         patch?: never;
@@ -315,7 +315,7 @@ export interface paths {
             cookie?: never;
         };
         /** The members: owners first, then by name. */
-        get: operations["list"];
+        get: operations["list_members"];
         put?: never;
         post?: never;
         delete?: never;
@@ -335,11 +335,11 @@ export interface paths {
         put?: never;
         post?: never;
         /** End a membership. Anybody may leave; admins and owners may remove members of at most their own role. */
-        delete: operations["remove"];
+        delete: operations["remove_member"];
         options?: never;
         head?: never;
         /** Give a member another role. For admins and owners, and never more than one's own role. */
-        patch: operations["change"];
+        patch: operations["change_member"];
         trace?: never;
     };
     "/api/companies/{company}/pages/{content_hash}": {
@@ -563,7 +563,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Accept an invitation as the signed-in account of its address. */
-        post: operations["accept"];
+        post: operations["accept_invitation"];
         delete?: never;
         options?: never;
         head?: never;
@@ -580,7 +580,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Accept an invitation with a new account, which is signed in by it. */
-        post: operations["accept_as_new"];
+        post: operations["accept_invitation_as_new"];
         delete?: never;
         options?: never;
         head?: never;
@@ -597,7 +597,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** What is behind an invitation's token. */
-        post: operations["look"];
+        post: operations["look_at_invitation"];
         delete?: never;
         options?: never;
         head?: never;
@@ -664,7 +664,7 @@ export interface paths {
             cookie?: never;
         };
         /** The caller's sessions, the one used last first. */
-        get: operations["sessions"];
+        get: operations["list_sessions"];
         put?: never;
         post?: never;
         delete?: never;
@@ -683,7 +683,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** End all of the caller's sessions but the one that asks. */
-        post: operations["end_others"];
+        post: operations["end_other_sessions"];
         delete?: never;
         options?: never;
         head?: never;
@@ -701,7 +701,7 @@ export interface paths {
         put?: never;
         post?: never;
         /** End one of the caller's sessions. */
-        delete: operations["end"];
+        delete: operations["end_session"];
         options?: never;
         head?: never;
         patch?: never;
@@ -869,7 +869,7 @@ export interface paths {
             cookie?: never;
         };
         /** Every account, by name. */
-        get: operations["list"];
+        get: operations["list_users"];
         put?: never;
         post?: never;
         delete?: never;
@@ -892,7 +892,7 @@ export interface paths {
         options?: never;
         head?: never;
         /** Keep an account out, or let it in again. */
-        patch: operations["change"];
+        patch: operations["change_user"];
         trace?: never;
     };
     "/api/system-admin/users/{user}/password-reset": {
@@ -905,7 +905,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Make a link that replaces a forgotten password once, within 24 hours. */
-        post: operations["reset"];
+        post: operations["create_password_reset"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2977,7 +2977,7 @@ export interface operations {
             };
         };
     };
-    list: {
+    list_invitations: {
         parameters: {
             query?: never;
             header?: never;
@@ -3015,7 +3015,7 @@ export interface operations {
             };
         };
     };
-    invite: {
+    create_invitation: {
         parameters: {
             query?: never;
             header?: never;
@@ -3075,7 +3075,7 @@ export interface operations {
             };
         };
     };
-    withdraw: {
+    withdraw_invitation: {
         parameters: {
             query?: never;
             header?: never;
@@ -3112,7 +3112,7 @@ export interface operations {
             };
         };
     };
-    list: {
+    list_members: {
         parameters: {
             query?: never;
             header?: never;
@@ -3141,7 +3141,7 @@ export interface operations {
             };
         };
     };
-    remove: {
+    remove_member: {
         parameters: {
             query?: never;
             header?: never;
@@ -3187,7 +3187,7 @@ export interface operations {
             };
         };
     };
-    change: {
+    change_member: {
         parameters: {
             query?: never;
             header?: never;
@@ -3774,7 +3774,7 @@ export interface operations {
             };
         };
     };
-    accept: {
+    accept_invitation: {
         parameters: {
             query?: never;
             header?: never;
@@ -3831,7 +3831,7 @@ export interface operations {
             };
         };
     };
-    accept_as_new: {
+    accept_invitation_as_new: {
         parameters: {
             query?: never;
             header?: never;
@@ -3907,7 +3907,7 @@ export interface operations {
             };
         };
     };
-    look: {
+    look_at_invitation: {
         parameters: {
             query?: never;
             header?: never;
@@ -4081,7 +4081,7 @@ export interface operations {
             };
         };
     };
-    sessions: {
+    list_sessions: {
         parameters: {
             query?: never;
             header?: never;
@@ -4108,7 +4108,7 @@ export interface operations {
             };
         };
     };
-    end_others: {
+    end_other_sessions: {
         parameters: {
             query?: never;
             header?: never;
@@ -4135,7 +4135,7 @@ export interface operations {
             };
         };
     };
-    end: {
+    end_session: {
         parameters: {
             query?: never;
             header?: never;
@@ -4510,7 +4510,7 @@ export interface operations {
             };
         };
     };
-    list: {
+    list_users: {
         parameters: {
             query?: never;
             header?: never;
@@ -4538,7 +4538,7 @@ export interface operations {
             };
         };
     };
-    change: {
+    change_user: {
         parameters: {
             query?: never;
             header?: never;
@@ -4587,7 +4587,7 @@ export interface operations {
             };
         };
     };
-    reset: {
+    create_password_reset: {
         parameters: {
             query?: never;
             header?: never;
