@@ -130,10 +130,20 @@ impl Store {
         self.inner.readers.run(store, query).await.map_err(|error| error.during(operation))
     }
 
-    /// Whether there is room to write: what the last write found. After a full disk it is tried, so that room is noticed by itself.
+    /// Whether there is room to write. Once a write found none, the disk is asked and a write is tried, so that room is noticed by itself.
     pub async fn has_room(&self) -> bool {
+        const ROOM_BYTES_MIN: u64 = 1 << 20;
+        let Inner { writer, readers, .. } = &*self.inner;
+        if !writer.disk_full() {
+            return true;
+        }
+        let free = rustix::fs::statvfs(readers.path()).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
         let probe = |tx: &Connection| Ok(tx.execute("UPDATE installation SET install_id = install_id", [])?);
-        !self.inner.writer.disk_full() || self.write("look for room", probe).await.is_ok()
+        let room = free >= ROOM_BYTES_MIN && self.write("look for room", probe).await.is_ok();
+        if room {
+            writer.room_again();
+        }
+        room
     }
 
     /// Whether the database answers: for readiness.

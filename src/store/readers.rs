@@ -21,6 +21,11 @@ impl Readers {
         Self { path: path.to_owned(), idle: Mutex::new(Vec::new()), places: Arc::new(Semaphore::new(max.max(1))) }
     }
 
+    /// The database's file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(super) async fn run<T, F>(&self, store: Arc<Inner>, query: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
