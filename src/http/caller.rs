@@ -107,16 +107,12 @@ impl CompanyMember {
         Ok(membership.map(|membership| Self { caller, company: membership.company, role: membership.role }))
     }
 
-    /// Goes on only with at least this role.
-    ///
-    /// # Errors
-    /// 403 `role_too_low`: a member may know what the company has, and that others may do it.
-    pub fn at_least(self, needed: Role) -> Result<Self, ApiError> {
+    /// Goes on only with at least this role; 403 `role_too_low` else: a member may know what the company has, and that others may do it.
+    fn at_least(self, needed: Role) -> Result<Self, ApiError> {
         if self.role.allows(needed) {
             return Ok(self);
         }
-        let message = format!("This needs the role {} in the company; yours is {}.", needed.as_str(), self.role.as_str());
-        Err(ApiError::new(StatusCode::FORBIDDEN, "role_too_low", message).remedy("Ask an owner or admin of the company."))
+        Err(role_too_low(format!("This needs the role {} in the company; yours is {}.", needed.as_str(), self.role.as_str())))
     }
 }
 
@@ -139,6 +135,41 @@ where
         let membership = membership.ok_or_else(ApiError::not_found)?;
         Ok(Self { caller, company: membership.company, role: membership.role })
     }
+}
+
+/// 403: a member who may know of a thing, but not do that with it.
+#[must_use]
+pub fn role_too_low(message: String) -> ApiError {
+    ApiError::new(StatusCode::FORBIDDEN, "role_too_low", message).remedy("Ask an owner or admin of the company.")
+}
+
+macro_rules! members_with {
+    ($($(#[$doc:meta])* $name:ident = $role:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug)]
+        pub struct $name(pub CompanyMember);
+
+        impl<S> FromRequestParts<S> for $name
+        where
+            S: Send + Sync,
+            AppState: FromRef<S>,
+        {
+            type Rejection = ApiError;
+
+            async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+                CompanyMember::from_request_parts(parts, state).await?.at_least(Role::$role).map(Self)
+            }
+        }
+    )*};
+}
+
+members_with! {
+    /// A member who works in the company: asks, uploads, makes and runs automations. A viewer only reads.
+    CompanyWorker = Member;
+    /// A member who sees what the company used.
+    CompanyDev = Dev;
+    /// A member who looks after members and keys.
+    CompanyAdmin = Admin;
 }
 
 /// The ids in the path. One that has not the form of an id names nothing.

@@ -36,6 +36,12 @@ impl Role {
         self >= needed
     }
 
+    /// Whether this role may change or delete a thing of the company: a member their own, `dev` and above everybody's.
+    #[must_use]
+    pub fn may_change(self, own: bool) -> bool {
+        self.allows(Self::Dev) || (own && self.allows(Self::Member))
+    }
+
     /// The role's name in columns and JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -77,5 +83,7 @@ mod tests {
             assert_eq!(serde_json::to_string(&role).unwrap(), format!("\"{role}\""));
         }
         assert_eq!("root".parse::<Role>(), Err(UnknownRole));
+        assert_eq!(Role::ALL.map(|role| role.may_change(true)), [false, true, true, true, true]);
+        assert_eq!(Role::ALL.map(|role| role.may_change(false)), [false, false, true, true, true]);
     }
 }

@@ -122,6 +122,19 @@ impl Store {
         .await
     }
 
+    /// Whether all versions of a document's name were uploaded by this user.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn document_is_of(&self, company: CompanyId, id: DocumentId, user: UserId) -> Result<bool, StoreError> {
+        self.read("read a document's uploaders", move |conn| {
+            let Some(document) = one(conn, &company, &id)? else { return Ok(false) };
+            let sql = "SELECT NOT EXISTS (SELECT 1 FROM documents WHERE company_id = ?1 AND name = ?2 AND deleted_at IS NULL AND uploaded_by <> ?3)";
+            Ok(conn.prepare_cached(sql)?.query_row((&company, &document.name, &user), |row| row.get(0))?)
+        })
+        .await
+    }
+
     /// Deletes a document with all versions of its name, their files, and their texts unless something else needs them. From then on nothing of
     /// it is recalled; its chunks are to be removed ([`Store::documents_to_forget`]). Returns what was deleted; none when there was nothing.
     ///

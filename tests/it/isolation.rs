@@ -1,89 +1,326 @@
-//! Every route of the API, from its own description: nothing without a session, nothing of a company that is not the caller's.
+//! Every route of the API x everybody who may ask, from the router's own description: a route without a row here fails.
+//!
+//! What a caller may not see is not there (404); what they may see but not do is refused (403); without a session it is 401.
 
+use onsite::model::role::Role;
 use reqwest::{Method, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::app::TestApp;
+use crate::app::{EMAIL, TestApp, User};
 
-/// What may be asked without a session.
-const PUBLIC: [&str; 9] = [
-    "/healthz",
-    "/readyz",
-    "/metrics",
-    "/api/setup",
-    "/api/setup/redeem",
-    "/api/auth/login",
-    "/api/auth/password-reset",
-    "/api/invitations/look",
-    "/api/invitations/accept-as-new",
+/// Who may.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum May {
+    /// Anybody, without a session.
+    Anybody,
+    /// Anybody signed in.
+    Signed,
+    /// A member of the company with at least this role.
+    Company(Role),
+    /// The one member whose conversation it is; of the others nobody, whatever their role.
+    Own(Role),
+    /// The one whose session it is.
+    OwnSession,
+    /// A system admin.
+    System,
+}
+
+use May::{Anybody, Company, Own, OwnSession, Signed, System};
+use Role::{Admin, Dev, Member, Viewer};
+
+/// Every route: who may, and a body with which it reaches the question whether they may.
+const TABLE: &[(&str, &str, May, &str)] = &[
+    ("GET", "/healthz", Anybody, ""),
+    ("GET", "/readyz", Anybody, ""),
+    ("GET", "/metrics", Anybody, ""),
+    ("POST", "/api/auth/login", Anybody, "{}"),
+    ("POST", "/api/auth/password-reset", Anybody, "{}"),
+    ("POST", "/api/invitations/look", Anybody, "{}"),
+    ("POST", "/api/invitations/accept-as-new", Anybody, "{}"),
+    ("POST", "/api/invitations/accept", Signed, "{}"),
+    ("POST", "/api/auth/logout", Signed, ""),
+    ("GET", "/api/me", Signed, ""),
+    ("GET", "/api/me/sessions", Signed, ""),
+    ("POST", "/api/me/sessions/end-others", Signed, ""),
+    ("POST", "/api/me/password", Signed, "{}"),
+    ("DELETE", "/api/me/sessions/{session}", OwnSession, ""),
+    ("GET", "/api/status", Signed, ""),
+    ("GET", "/api/license", Signed, ""),
+    ("POST", "/api/license", System, "{}"),
+    ("GET", "/api/companies", Signed, ""),
+    ("POST", "/api/companies", System, "{}"),
+    ("GET", "/api/system-admin/settings", System, ""),
+    ("GET", "/api/system-admin/users", System, ""),
+    ("PATCH", "/api/system-admin/users/{user}", System, r#"{"disabled":false}"#),
+    ("POST", "/api/system-admin/users/{user}/password-reset", System, ""),
+    ("GET", "/api/system-admin/egress/rules", System, ""),
+    ("POST", "/api/system-admin/egress/rules", System, "{}"),
+    ("DELETE", "/api/system-admin/egress/rules/{id}", System, ""),
+    ("GET", "/api/system-admin/egress/log", System, ""),
+    ("GET", "/api/companies/{company}", Company(Viewer), ""),
+    ("GET", "/api/companies/{company}/usage", Company(Dev), ""),
+    ("GET", "/api/companies/{company}/members", Company(Viewer), ""),
+    ("PATCH", "/api/companies/{company}/members/{user}", Company(Admin), r#"{"role":"viewer"}"#),
+    ("DELETE", "/api/companies/{company}/members/{user}", Company(Admin), ""),
+    ("GET", "/api/companies/{company}/invitations", Company(Admin), ""),
+    ("POST", "/api/companies/{company}/invitations", Company(Admin), "{}"),
+    ("DELETE", "/api/companies/{company}/invitations/{invitation}", Company(Admin), ""),
+    ("GET", "/api/companies/{company}/widgets", Company(Viewer), ""),
+    ("POST", "/api/companies/{company}/widgets", Company(Member), "{}"),
+    ("GET", "/api/companies/{company}/widgets/{widget}", Company(Viewer), ""),
+    ("PATCH", "/api/companies/{company}/widgets/{widget}", Company(Dev), "{}"),
+    ("DELETE", "/api/companies/{company}/widgets/{widget}", Company(Dev), ""),
+    ("GET", "/api/companies/{company}/widgets/{widget}/reports", Company(Viewer), ""),
+    ("GET", "/api/companies/{company}/widgets/{widget}/series", Company(Viewer), ""),
+    ("GET", "/api/companies/{company}/widgets/{widget}/runs", Company(Viewer), ""),
+    ("POST", "/api/companies/{company}/widgets/{widget}/runs", Company(Member), ""),
+    ("GET", "/api/companies/{company}/runs/{run}", Company(Viewer), ""),
+    ("POST", "/api/companies/{company}/runs/{run}/cancel", Company(Member), ""),
+    ("GET", "/api/companies/{company}/runs/{run}/events", Company(Viewer), ""),
+    ("GET", "/api/companies/{company}/reports/{report}", Company(Viewer), ""),
+    ("GET", "/api/companies/{company}/recall", Company(Viewer), ""),
+    ("GET", "/api/companies/{company}/chunks/{chunk}", Company(Viewer), ""),
+    ("GET", "/api/companies/{company}/pages/{content_hash}", Company(Viewer), ""),
+    ("GET", "/api/companies/{company}/documents", Company(Viewer), ""),
+    ("POST", "/api/companies/{company}/documents", Company(Member), "{}"),
+    ("GET", "/api/companies/{company}/documents/{document}", Company(Viewer), ""),
+    ("GET", "/api/companies/{company}/documents/{document}/content", Company(Viewer), ""),
+    ("DELETE", "/api/companies/{company}/documents/{document}", Company(Dev), ""),
+    ("GET", "/api/companies/{company}/conversations", Company(Viewer), ""),
+    ("POST", "/api/companies/{company}/conversations", Company(Member), "{}"),
+    ("GET", "/api/companies/{company}/conversations/{conversation}", Own(Viewer), ""),
+    ("PATCH", "/api/companies/{company}/conversations/{conversation}", Own(Member), r#"{"title":"x"}"#),
+    ("DELETE", "/api/companies/{company}/conversations/{conversation}", Own(Member), ""),
+    ("GET", "/api/companies/{company}/conversations/{conversation}/messages", Own(Viewer), ""),
+    ("POST", "/api/companies/{company}/conversations/{conversation}/messages", Own(Member), r#"{"text":"x"}"#),
+    ("GET", "/api/companies/{company}/chat-runs/{run}", Own(Viewer), ""),
+    ("POST", "/api/companies/{company}/chat-runs/{run}/cancel", Own(Member), ""),
+    ("GET", "/api/companies/{company}/chat-runs/{run}/events", Own(Viewer), ""),
 ];
 
-fn routes() -> Vec<(Method, String)> {
-    let (_, document) = onsite::http::router::api();
-    let document = serde_json::to_value(document).unwrap();
+/// What is there before any user is, and then never again: tested with the first start.
+const SETUP: [&str; 2] = ["GET /api/setup", "POST /api/setup/redeem"];
+
+fn routes() -> Vec<String> {
+    let document = serde_json::to_value(onsite::http::router::api().1).unwrap();
     let mut found = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
-        for method in ["get", "post", "put", "patch", "delete"] {
-            if item.get(method).is_some() {
-                found.push((method.to_uppercase().parse().unwrap(), path.clone()));
-            }
-        }
+        found.extend(
+            ["get", "post", "put", "patch", "delete"].iter().filter(|m| item.get(**m).is_some()).map(|m| format!("{} {path}", m.to_uppercase())),
+        );
     }
     found
 }
 
-/// A path with ids of the right form that name nothing.
-fn filled(path: &str, company: &str) -> String {
-    let body = "01m82jh43d9k4ep4v20bq8xesw";
-    let prefixes = [
-        ("widget", "wgt_"),
-        ("run", "run_"),
-        ("report", "rpt_"),
-        ("document", "doc_"),
-        ("conversation", "cnv_"),
-        ("chat_run", "crn_"),
-        ("rule", "egr_"),
-        ("id", "egr_"),
-        ("user", "usr_"),
-        ("session", "ses_"),
-        ("invitation", "inv_"),
-    ];
-    path.split('/')
-        .map(|part| match part.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
-            None => part.to_owned(),
-            Some("company") => company.to_owned(),
-            Some("chunk") => "chk_0000000100000001".to_owned(),
-            Some("content_hash") => "0".repeat(64),
-            Some(name) => {
-                let prefix =
-                    prefixes.iter().find(|(known, _)| *known == name).unwrap_or_else(|| panic!("{path}: add the prefix of {{{name}}} here")).1;
-                format!("{prefix}{body}")
+#[test]
+fn every_route_has_a_row() {
+    let rows: Vec<String> = TABLE.iter().map(|(method, path, ..)| format!("{method} {path}")).chain(SETUP.map(str::to_owned)).collect();
+    let routes = routes();
+    let without: Vec<_> = routes.iter().filter(|route| !rows.contains(route)).collect();
+    let gone: Vec<_> = rows.iter().filter(|row| !routes.contains(row)).collect();
+    assert!(without.is_empty() && gone.is_empty(), "without a row: {without:?}; rows without a route: {gone:?}");
+}
+
+/// Real things of a real company.
+struct World {
+    app: TestApp,
+    company: String,
+    foreign: String,
+    /// Name, role in the company, and the session. The system admin is a member of neither company.
+    people: Vec<(&'static str, Option<Role>, User)>,
+    owner: User,
+    member: User,
+    ids: Vec<(&'static str, String)>,
+    victim: String,
+    start_page: String,
+    /// Paths of things that were made for a route, until it takes them away.
+    made: std::sync::Mutex<std::collections::HashMap<String, String>>,
+}
+
+impl World {
+    async fn build(site: &crate::site::Site) -> Self {
+        let app = TestApp::start().await.with_admin().await;
+        let (company, foreign) = (app.company().await, app.company().await);
+        app.allow(site.address).await;
+        let mut people = vec![("nobody", None, User::anonymous(&app.user.base))];
+        for role in Role::ALL {
+            people.push((role.as_str(), Some(role), app.person(&company, role.as_str()).await));
+        }
+        people.push(("foreigner", None, app.person(&foreign, "owner").await));
+        let [member, owner] = [Role::Member, Role::Owner].map(|role| people.iter().find(|person| person.1 == Some(role)).unwrap().2.clone());
+        let me = app.user.get("/api/me").await["user"]["id"].as_str().unwrap().to_owned();
+        for of in [&company, &foreign] {
+            assert_eq!(app.user.try_send(Method::DELETE, &format!("{of}/members/{me}"), None).await.0.as_u16() / 100, 2);
+        }
+        people.push(("system admin", None, app.user.clone()));
+        let widget = owner.widget(&company, &site.url("/"), 5).await;
+        let (run, _) = owner.run(&company, &widget).await;
+        let conversation = member.post(&format!("{company}/conversations"), json!({})).await;
+        let conversation = conversation["id"].as_str().unwrap().to_owned();
+        let (message, chat_run, _) = member.ask(&company, "How long is the Rhine?").await;
+        let citation = &message["citations"][0];
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let ids = vec![
+            ("widget", widget),
+            ("run", text(&run["id"])),
+            ("report", text(&run["report_id"])),
+            ("chunk", text(&citation["chunk_id"])),
+            ("content_hash", text(&citation["content_hash"])),
+            ("conversation", conversation),
+            ("chat_run", chat_run.rsplit('/').next().unwrap().to_owned()),
+            ("session", text(&member.get("/api/me/sessions").await["sessions"][0]["id"])),
+        ];
+        let victim = app.person(&foreign, "viewer").await.get("/api/me").await["user"]["id"].as_str().unwrap().to_owned();
+        Self { app, company, foreign, people, owner, member, ids, victim, start_page: site.url("/"), made: std::sync::Mutex::default() }
+    }
+
+    /// The path with the ids of things that are there: what a DELETE took away is made anew.
+    async fn path(&self, method: &str, template: &str) -> String {
+        let key = format!("{method} {template}");
+        let made = self.made.lock().unwrap().get(&key).cloned();
+        if let Some(path) = made {
+            return path;
+        }
+        let path = self.make(method, template).await;
+        self.made.lock().unwrap().insert(key, path.clone());
+        path
+    }
+
+    async fn make(&self, method: &str, template: &str) -> String {
+        let mut path = template.replace("/api/companies/{company}", &self.company);
+        let state = self.app.state();
+        let made = |value: Value| value["id"].as_str().unwrap().to_owned();
+        if path.contains("{user}") {
+            let admin = state.auth.authenticate(self.app.user.token.as_deref().unwrap()).await.unwrap().unwrap();
+            let company = self.company.rsplit('/').next().unwrap().parse().unwrap();
+            let user = self.victim.parse().unwrap();
+            assert!(state.companies.set_role(&admin, company, user, Role::Viewer, &onsite::model::session::Origin::default()).await.unwrap());
+            path = path.replace("{user}", &self.victim);
+        }
+        if path.contains("{id}") {
+            let rule = json!({ "destination": "192.0.2.1", "port": 80, "reason": "a test" });
+            path = path.replace("{id}", &made(self.app.user.post("/api/system-admin/egress/rules", rule).await));
+        }
+        if path.contains("{invitation}") {
+            let invitation = json!({ "email": "guest@example.com", "role": "viewer" });
+            let answer = self.owner.post(&format!("{}/invitations", self.company), invitation).await;
+            path = path.replace("{invitation}", &made(if answer["id"].is_string() { answer } else { answer["invitation"].clone() }));
+        }
+        if path.contains("{document}") {
+            let (_, document) =
+                self.owner.upload(&format!("{}/documents", self.company), "a.txt", b"A text of some length, kept for a test.".to_vec()).await;
+            path = path.replace("{document}", &made(document));
+        }
+        if method == "DELETE" && path.ends_with("{widget}") {
+            path = path.replace("{widget}", &self.owner.widget(&self.company, &self.start_page, 1).await);
+        }
+        if method == "DELETE" && path.ends_with("{conversation}") {
+            path = path.replace("{conversation}", &made(self.member.post(&format!("{}/conversations", self.company), json!({})).await));
+        }
+        if path.contains("/chat-runs/") {
+            path = path.replace("{run}", "{chat_run}");
+        }
+        for (name, id) in &self.ids {
+            path = path.replace(&format!("{{{name}}}"), id);
+        }
+        assert!(!path.contains('{'), "{path}: how is this made?");
+        if path.ends_with("/recall") { format!("{path}?q=Rhine") } else { path }
+    }
+}
+
+/// What the caller must be told; `None` = whatever comes after the question whether they may.
+fn expected(may: May, name: &str, role: Option<Role>) -> Option<StatusCode> {
+    let signed = name != "nobody";
+    match may {
+        Anybody => None,
+        _ if !signed => Some(StatusCode::UNAUTHORIZED),
+        Signed => None,
+        System => (name != "system admin").then_some(StatusCode::NOT_FOUND),
+        OwnSession => (name != "member").then_some(StatusCode::NOT_FOUND),
+        Company(needed) => match role {
+            None => Some(StatusCode::NOT_FOUND),
+            Some(role) => (role < needed).then_some(StatusCode::FORBIDDEN),
+        },
+        Own(needed) => match role {
+            Some(role) if role < needed => Some(StatusCode::FORBIDDEN),
+            Some(Role::Member) => None,
+            _ => Some(StatusCode::NOT_FOUND),
+        },
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everybody_may_what_the_table_says() {
+    let site = crate::site::rivers().await;
+    let world = World::build(&site).await;
+    let mut wrong = Vec::new();
+    for (method, template, may, body) in TABLE {
+        let body = (!body.is_empty()).then(|| serde_json::from_str::<Value>(body).unwrap());
+        // What ends the session that asks is asked by another one below.
+        let people = world.people.iter().filter(|(name, ..)| *name == "nobody" || !template.ends_with("/logout"));
+        for (name, role, user) in people {
+            let ends_own = *may == OwnSession && *name == "member";
+            if ends_own {
+                continue;
             }
+            let path = world.path(method, template).await;
+            let (status, answer) = user.try_send(method.parse().unwrap(), &path, body.clone()).await;
+            if *method == "DELETE" && status.is_success() {
+                world.made.lock().unwrap().remove(&format!("{method} {template}"));
+            }
+            let right = match expected(*may, name, *role) {
+                Some(expected) => status == expected,
+                // An unknown address or token is 401 or 404 by itself on the public routes.
+                None if *may == Anybody => !status.is_server_error() && status != StatusCode::FORBIDDEN,
+                None => !status.is_server_error() && ![401, 403, 404, 405].contains(&status.as_u16()),
+            };
+            if !right {
+                wrong.push(format!("{method} {template} as {name}: {status} {answer}"));
+            }
+            if *name == "foreigner" && matches!(may, Company(_) | Own(_)) && template.matches('{').count() > 1 {
+                let path = path.replace(&world.company, &world.foreign);
+                // The victim belongs to both companies.
+                if template.contains("{user}") {
+                    continue;
+                }
+                let (status, answer) = user.try_send(method.parse().unwrap(), &path, body.clone()).await;
+                if status != StatusCode::NOT_FOUND {
+                    wrong.push(format!("{method} {template} as {name} within their own company: {status} {answer}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    let session = world.app.sign_in(EMAIL).await;
+    session.post("/api/auth/logout", json!({})).await;
+    assert_eq!(session.try_send(Method::GET, "/api/me", None).await.0, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_deletes_what_is_their_own_and_nothing_else() {
+    let app = TestApp::start().await.with_admin().await;
+    let company = app.company().await;
+    let member = app.person(&company, "member").await;
+    let text = |n: u8| format!("Text number {n}, which is kept for a while.").into_bytes();
+    let documents = format!("{company}/documents");
+    let (_, own) = member.upload(&documents, "own.txt", text(1)).await;
+    let (_, shared) = app.user.upload(&documents, "shared.txt", text(2)).await;
+    let (_, newer) = member.upload(&documents, "shared.txt", text(3)).await;
+    let delete = async |document: &Value| member.try_send(Method::DELETE, &format!("{documents}/{}", document["id"].as_str().unwrap()), None).await.0;
+    assert_eq!(delete(&own).await, StatusCode::NO_CONTENT);
+    assert_eq!(delete(&shared).await, StatusCode::FORBIDDEN);
+    assert_eq!(delete(&newer).await, StatusCode::FORBIDDEN, "all versions would go, those of others too");
+    let widget = |url: &str| {
+        json!({
+            "title": "T", "objective": "O", "source_config": { "source_class": "company_docs", "documents": [url] },
+            "schedule": { "kind": "manual" }, "stale_after_hours": 48, "visibility": "company",
         })
-        .collect::<Vec<_>>()
-        .join("/")
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn every_route_wants_a_session() {
-    let app = TestApp::start().await.with_admin().await;
-    let stranger = crate::app::User::anonymous(&app.user.base);
-    let all = routes();
-    assert!(all.len() > 40, "{}", all.len());
-    for (method, path) in all.into_iter().filter(|(_, path)| !PUBLIC.contains(&path.as_str())) {
-        let (status, value) = stranger.try_send(method.clone(), &filled(&path, "cmp_01m82jh43d9k4ep4v20bq8xesw"), Some(json!({}))).await;
-        assert_eq!(status, StatusCode::UNAUTHORIZED, "{method} {path}: {value}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn another_companys_anything_is_not_there() {
-    let app = TestApp::start().await.with_admin().await;
-    let foreign = "cmp_01m82jh43d9k4ep4v20bq8xesw";
-    for (method, path) in routes().into_iter().filter(|(_, path)| path.contains("{company}")) {
-        let (status, value) = app.user.try_send(method.clone(), &filled(&path, foreign), Some(json!({}))).await;
-        assert_eq!(status, StatusCode::NOT_FOUND, "{method} {path}: {value}");
-    }
+    };
+    let id = newer["id"].as_str().unwrap();
+    let made = member.post(&format!("{company}/widgets"), widget(id)).await;
+    let path = format!("{company}/widgets/{}", made["id"].as_str().unwrap());
+    assert_eq!(member.try_send(Method::PATCH, &path, Some(json!({ "title": "Mine" }))).await.0, StatusCode::OK);
+    assert_eq!(member.try_send(Method::DELETE, &path, None).await.0, StatusCode::NO_CONTENT);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by failing")]
 
 mod app;
-mod audit;
 mod bad_input;
 mod binary;
 mod commands;

@@ -13,6 +13,9 @@ pub enum AutomationError {
     /// There is no such widget, run or report, or it is not the caller's to see.
     #[error("not found")]
     NotFound,
+    /// It is somebody else's, and the caller's role does not reach that far.
+    #[error("this automation was made by somebody else")]
+    NotYours,
     /// A field is wrong.
     #[error(transparent)]
     Invalid(#[from] Invalid),

@@ -45,14 +45,14 @@ impl Automations {
     /// Changes a widget: `change` turns the present draft into the wanted one.
     ///
     /// # Errors
-    /// Not found, a field that is wrong, a limit of the plan, or the store's failure.
+    /// Not found, not the viewer's, a field that is wrong, a limit of the plan, or the store's failure.
     pub async fn update_widget(
         &self,
         viewer: &Viewer,
         id: &WidgetId,
         change: impl FnOnce(&mut WidgetDraft) + Send,
     ) -> Result<WidgetView, AutomationError> {
-        let mut widget = self.visible_widget(viewer, id).await?;
+        let mut widget = self.changeable_widget(viewer, id).await?;
         let before = widget.spec.clone();
         let mut draft = WidgetDraft::from(widget.spec);
         change(&mut draft);
@@ -83,9 +83,9 @@ impl Automations {
     /// Deletes a widget, stops its run and takes its chunks out of recall.
     ///
     /// # Errors
-    /// Not found, or the store's failure.
+    /// Not found, not the viewer's, or the store's failure.
     pub async fn delete_widget(&self, viewer: &Viewer, id: &WidgetId) -> Result<(), AutomationError> {
-        self.visible_widget(viewer, id).await?;
+        self.changeable_widget(viewer, id).await?;
         let active = self.store().delete_widget(viewer.company.clone(), id.clone(), self.now()).await?.ok_or(AutomationError::NotFound)?;
         if let Some(run) = active {
             self.stop_run(&viewer.company, &run).await?;
@@ -98,6 +98,12 @@ impl Automations {
     pub(super) async fn visible_widget(&self, viewer: &Viewer, id: &WidgetId) -> Result<Widget, AutomationError> {
         let widget = self.store().widget(viewer.company.clone(), id.clone()).await?;
         widget.filter(|widget| may_see(viewer, widget)).ok_or(AutomationError::NotFound)
+    }
+
+    /// A widget the viewer may change.
+    async fn changeable_widget(&self, viewer: &Viewer, id: &WidgetId) -> Result<Widget, AutomationError> {
+        let widget = self.visible_widget(viewer, id).await?;
+        if viewer.role.may_change(widget.created_by == viewer.user) { Ok(widget) } else { Err(AutomationError::NotYours) }
     }
 
     /// What the plan must allow of what is asked for anew. What a widget already has stays: an ended licence breaks nothing.

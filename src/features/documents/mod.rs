@@ -14,6 +14,7 @@ use crate::base::signal::Nudge;
 use crate::base::tasks::Tasks;
 use crate::model::document::Document;
 use crate::model::ids::{CompanyId, DocumentId, UserId};
+use crate::model::role::Role;
 use crate::services::collect::page::PageError;
 use crate::services::collect::texts::PageTexts;
 use crate::services::recall::Recall;
@@ -63,6 +64,9 @@ pub enum DocumentError {
         /// Why.
         reason: PageError,
     },
+    /// A version of it is somebody else's.
+    #[error("this document, or a version of it, was uploaded by somebody else")]
+    NotYours,
     /// Reading it failed.
     #[error("reading the file failed: {0}")]
     Reader(String),
@@ -139,8 +143,11 @@ impl Documents {
     /// Deletes a document with all versions of its name, their files, texts and chunks. False when there was none.
     ///
     /// # Errors
-    /// When the store fails.
-    pub async fn delete(&self, company: &CompanyId, id: &DocumentId) -> Result<bool, StoreError> {
+    /// [`DocumentError::NotYours`] when a version is somebody else's and the role does not reach that far; when the store fails.
+    pub async fn delete(&self, company: &CompanyId, by: &UserId, role: Role, id: &DocumentId) -> Result<bool, DocumentError> {
+        if !role.may_change(self.store.document_is_of(company.clone(), id.clone(), by.clone()).await?) && self.get(company, id).await?.is_some() {
+            return Err(DocumentError::NotYours);
+        }
         let deleted = self.store.delete_document(company.clone(), id.clone(), self.seams.now()).await?;
         for document in &deleted {
             // It is deleted, and nobody recalls it any more: what goes wrong here is made good by the sweep.

@@ -88,7 +88,7 @@ async fn an_upload_becomes_ready_is_charged_once_and_replaces_its_earlier_versio
     assert_eq!(world.recalled("Rhine").await, std::slice::from_ref(&second.id));
     assert_eq!(world.store.documents_to_forget(9).await.unwrap(), [], "the earlier version's chunks are removed");
     assert_eq!(world.documents.list(&world.company).await.unwrap().len(), 1);
-    assert!(world.documents.delete(&world.company, &second.id).await.unwrap());
+    assert!(world.documents.delete(&world.company, &world.user, Role::Member, &second.id).await.unwrap());
     assert!(world.documents.get(&world.company, &first.id).await.unwrap().is_none());
     assert!(world.recalled("Rhine").await.is_empty());
 }

@@ -10,7 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::conversations::owner;
-use crate::http::caller::{CompanyMember, Ids};
+use crate::http::caller::{CompanyMember, CompanyWorker, Ids};
 use crate::http::sse::{event_stream, last_event_id};
 use crate::http::{ApiError, AppState};
 use crate::model::chat::ChatRun;
@@ -36,7 +36,11 @@ async fn read(State(state): State<AppState>, member: CompanyMember, Ids(path): I
 /// Stops an answer; one that is over stays as it is.
 #[utoipa::path(post, path = "/api/companies/{company}/chat-runs/{run}/cancel", tag = "chat", operation_id = "cancel_chat_run", params(("company" = String, Path), ("run" = String, Path)),
     responses((status = 202, body = ChatRun)))]
-async fn cancel(State(state): State<AppState>, member: CompanyMember, Ids(path): Ids<InPath>) -> Result<(StatusCode, Json<ChatRun>), ApiError> {
+async fn cancel(
+    State(state): State<AppState>,
+    CompanyWorker(member): CompanyWorker,
+    Ids(path): Ids<InPath>,
+) -> Result<(StatusCode, Json<ChatRun>), ApiError> {
     let run = state.chat.cancel(&owner(&member), &path.run).await?.ok_or_else(ApiError::not_found)?;
     Ok((StatusCode::ACCEPTED, Json(run)))
 }

@@ -9,7 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::features::chat::{ChatOwner, SendError, TitleError};
-use crate::http::caller::{CompanyMember, Ids};
+use crate::http::caller::{CompanyMember, CompanyWorker, Ids};
 use crate::http::extract::ValidJson;
 use crate::http::{ApiError, AppState};
 use crate::model::chat::{ChatRunState, Conversation, Message, QUESTION_MAX_BYTES};
@@ -87,7 +87,7 @@ async fn list(State(state): State<AppState>, member: CompanyMember) -> Result<Js
     responses((status = 201, body = Conversation)))]
 async fn begin(
     State(state): State<AppState>,
-    member: CompanyMember,
+    CompanyWorker(member): CompanyWorker,
     ValidJson(new): ValidJson<NewConversation>,
 ) -> Result<(StatusCode, Json<Conversation>), ApiError> {
     let conversation = state.chat.begin(&owner(&member), new.title.as_deref()).await?;
@@ -106,7 +106,7 @@ async fn read(State(state): State<AppState>, member: CompanyMember, Ids(path): I
     params(("company" = String, Path), ("conversation" = String, Path)), request_body = Rename, responses((status = 200, body = Conversation)))]
 async fn rename(
     State(state): State<AppState>,
-    member: CompanyMember,
+    CompanyWorker(member): CompanyWorker,
     Ids(path): Ids<InPath>,
     ValidJson(rename): ValidJson<Rename>,
 ) -> Result<Json<Conversation>, ApiError> {
@@ -116,7 +116,7 @@ async fn rename(
 /// Deletes a conversation; what still runs in it is stopped.
 #[utoipa::path(delete, path = "/api/companies/{company}/conversations/{conversation}", tag = "chat", operation_id = "delete_conversation",
     params(("company" = String, Path), ("conversation" = String, Path)), responses((status = 204)))]
-async fn delete(State(state): State<AppState>, member: CompanyMember, Ids(path): Ids<InPath>) -> Result<StatusCode, ApiError> {
+async fn delete(State(state): State<AppState>, CompanyWorker(member): CompanyWorker, Ids(path): Ids<InPath>) -> Result<StatusCode, ApiError> {
     let deleted = state.chat.delete(&owner(&member), &path.conversation).await?;
     if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(ApiError::not_found()) }
 }
@@ -134,7 +134,7 @@ async fn messages(State(state): State<AppState>, member: CompanyMember, Ids(path
     params(("company" = String, Path), ("conversation" = String, Path)), request_body = Question, responses((status = 202, body = Asked)))]
 async fn send(
     State(state): State<AppState>,
-    member: CompanyMember,
+    CompanyWorker(member): CompanyWorker,
     Ids(path): Ids<InPath>,
     ValidJson(question): ValidJson<Question>,
 ) -> Result<(StatusCode, Json<Asked>), ApiError> {

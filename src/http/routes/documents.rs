@@ -15,12 +15,11 @@ use utoipa_axum::routes;
 
 use crate::base::clock::Timestamp;
 use crate::features::documents::{DocumentError, Upload};
-use crate::http::caller::{CompanyMember, Ids};
+use crate::http::caller::{CompanyMember, CompanyWorker, Ids, role_too_low};
 use crate::http::errors::{ApiError, ErrorEnvelope};
 use crate::http::state::AppState;
 use crate::model::document::{Document, DocumentNotice};
 use crate::model::ids::DocumentId;
-use crate::model::role::Role;
 
 /// A sender of too much is heard out to this many times the limit, so that it reads the answer instead of a broken connection.
 const DRAIN_FACTOR: u64 = 4;
@@ -137,6 +136,7 @@ impl From<DocumentError> for ApiError {
             DocumentError::Unreadable { reason, .. } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, format!("document_{}", reason.code()), message)
                 .field("file")
                 .remedy("Upload HTML, Markdown, plain text, CSV or JSON that holds text."),
+            DocumentError::NotYours => role_too_low(message),
             DocumentError::Store(source) => source.into(),
             DocumentError::Reader(_) => Self::internal(error),
         }
@@ -175,11 +175,10 @@ async fn list(State(state): State<AppState>, member: CompanyMember) -> Result<Js
         (status = 429, description = "Too many uploads at once", body = ErrorEnvelope)))]
 async fn upload(
     State(state): State<AppState>,
-    member: CompanyMember,
+    CompanyWorker(member): CompanyWorker,
     headers: HeaderMap,
     form: Multipart,
 ) -> Result<(StatusCode, Json<DocumentView>), ApiError> {
-    let member = member.at_least(Role::Member)?;
     let limit = state.documents.upload_bytes_max();
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|length| length.parse::<u64>().ok());
     if declared.is_some_and(|length| length > limit.saturating_mul(DRAIN_FACTOR)) {
@@ -224,9 +223,8 @@ async fn content(State(state): State<AppState>, member: CompanyMember, Ids(path)
 #[utoipa::path(delete, path = "/api/companies/{company}/documents/{document}", tag = "documents", operation_id = "delete_document",
     params(("company" = String, Path), ("document" = String, Path)),
     responses((status = 204), (status = 404, body = ErrorEnvelope)))]
-async fn delete(State(state): State<AppState>, member: CompanyMember, Ids(path): Ids<DocumentPath>) -> Result<StatusCode, ApiError> {
-    let member = member.at_least(Role::Member)?;
-    let deleted = state.documents.delete(&member.company.id, &path.document).await?;
+async fn delete(State(state): State<AppState>, CompanyWorker(member): CompanyWorker, Ids(path): Ids<DocumentPath>) -> Result<StatusCode, ApiError> {
+    let deleted = state.documents.delete(&member.company.id, &member.caller.user.id, member.role, &path.document).await?;
     if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(ApiError::not_found()) }
 }
 

@@ -14,7 +14,7 @@ use crate::base::clock::Timestamp;
 use crate::base::secret::Secret;
 use crate::base::text::sentence;
 use crate::features::members::{AcceptError, Accepted, InviteError};
-use crate::http::caller::{CompanyMember, Ids, RequestOrigin, Signed};
+use crate::http::caller::{CompanyAdmin, Ids, RequestOrigin, Signed};
 use crate::http::errors::ErrorEnvelope;
 use crate::http::extract::ValidJson;
 use crate::http::{ApiError, AppState};
@@ -130,8 +130,7 @@ struct InvitationPath {
     (status = 403, description = "`role_too_low`", body = ErrorEnvelope),
     (status = 404, body = ErrorEnvelope),
 ))]
-async fn list(State(state): State<AppState>, member: CompanyMember) -> Result<Json<InvitationList>, ApiError> {
-    let member = member.at_least(Role::Admin)?;
+async fn list(State(state): State<AppState>, CompanyAdmin(member): CompanyAdmin) -> Result<Json<InvitationList>, ApiError> {
     let invitations = state.members.invitations(&member.company.id).await?;
     Ok(Json(InvitationList { invitations: invitations.into_iter().map(|(invitation, state)| InvitationView::new(invitation, state)).collect() }))
 }
@@ -147,11 +146,10 @@ async fn list(State(state): State<AppState>, member: CompanyMember) -> Result<Js
 ))]
 async fn invite(
     State(state): State<AppState>,
-    member: CompanyMember,
+    CompanyAdmin(member): CompanyAdmin,
     RequestOrigin(origin): RequestOrigin,
     ValidJson(request): ValidJson<InvitationRequest>,
 ) -> Result<Response, ApiError> {
-    let member = member.at_least(Role::Admin)?;
     let made = state.members.invite(&member.caller, member.role, &member.company.id, &request.email, request.role, &origin).await?;
     let view = NewInvitationView { invitation: InvitationView::new(made.invitation, InvitationState::Open), token: made.token.expose().clone() };
     Ok((StatusCode::CREATED, [(axum::http::header::CACHE_CONTROL, "no-store")], Json(view)).into_response())
@@ -166,11 +164,10 @@ async fn invite(
 ))]
 async fn withdraw(
     State(state): State<AppState>,
-    member: CompanyMember,
+    CompanyAdmin(member): CompanyAdmin,
     Ids(path): Ids<InvitationPath>,
     RequestOrigin(origin): RequestOrigin,
 ) -> Result<StatusCode, ApiError> {
-    let member = member.at_least(Role::Admin)?;
     let withdrawn = state.members.withdraw(&member.caller, &member.company.id, path.invitation, &origin).await?;
     if withdrawn { Ok(StatusCode::NO_CONTENT) } else { Err(ApiError::not_found()) }
 }

@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 
 use crate::base::clock::Timestamp;
 use crate::features::members::MemberError;
-use crate::http::caller::{CompanyMember, Ids, RequestOrigin};
+use crate::http::caller::{CompanyAdmin, CompanyMember, Ids, RequestOrigin};
 use crate::http::errors::ErrorEnvelope;
 use crate::http::extract::ValidJson;
 use crate::http::{ApiError, AppState};
@@ -90,12 +90,11 @@ async fn list(State(state): State<AppState>, member: CompanyMember) -> Result<Js
 ))]
 async fn change(
     State(state): State<AppState>,
-    member: CompanyMember,
+    CompanyAdmin(member): CompanyAdmin,
     Ids(path): Ids<MemberPath>,
     RequestOrigin(origin): RequestOrigin,
     ValidJson(request): ValidJson<MemberRequest>,
 ) -> Result<StatusCode, ApiError> {
-    let member = member.at_least(Role::Admin)?;
     state.members.set_role(&member.caller, &member.company.id, path.user, request.role, &origin).await?;
     Ok(StatusCode::NO_CONTENT)
 }

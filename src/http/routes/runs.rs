@@ -13,12 +13,11 @@ use utoipa_axum::routes;
 use super::widgets::{InWidget, viewer};
 use crate::base::clock::Timestamp;
 use crate::features::automations::{AutomationError, RunView};
-use crate::http::caller::{CompanyMember, Ids};
+use crate::http::caller::{CompanyMember, CompanyWorker, Ids};
 use crate::http::errors::ErrorEnvelope;
 use crate::http::sse::{event_stream, last_event_id};
 use crate::http::{ApiError, AppState};
 use crate::model::ids::{CompanyId, ReportId, RunId, WidgetId};
-use crate::model::role::Role;
 use crate::model::run::{self, IngestState, PageFate, RunError, RunPage, RunState, Trigger};
 
 /// The routes of this noun.
@@ -145,8 +144,12 @@ async fn list(State(state): State<AppState>, member: CompanyMember, Ids(ids): Id
 #[utoipa::path(post, path = "/api/companies/{company}/widgets/{widget}/runs", tag = "automations", operation_id = "start_run",
     params(("company" = String, Path), ("widget" = String, Path)),
     responses((status = 202, body = Run), (status = 404, body = ErrorEnvelope), (status = 409, body = ErrorEnvelope)))]
-async fn start(State(state): State<AppState>, member: CompanyMember, Ids(ids): Ids<InWidget>) -> Result<(StatusCode, Json<Run>), ApiError> {
-    let viewer = viewer(member.at_least(Role::Member)?);
+async fn start(
+    State(state): State<AppState>,
+    CompanyWorker(member): CompanyWorker,
+    Ids(ids): Ids<InWidget>,
+) -> Result<(StatusCode, Json<Run>), ApiError> {
+    let viewer = viewer(member);
     let run = state.automations.start_run(&viewer, &ids.widget).await?;
     Ok((StatusCode::ACCEPTED, Json(run.into())))
 }
@@ -162,8 +165,12 @@ async fn get(State(state): State<AppState>, member: CompanyMember, Ids(ids): Ids
 #[utoipa::path(post, path = "/api/companies/{company}/runs/{run}/cancel", tag = "automations", operation_id = "cancel_run",
     params(("company" = String, Path), ("run" = String, Path)),
     responses((status = 202, body = Run), (status = 404, body = ErrorEnvelope), (status = 409, body = ErrorEnvelope)))]
-async fn cancel(State(state): State<AppState>, member: CompanyMember, Ids(ids): Ids<InRun>) -> Result<(StatusCode, Json<Run>), ApiError> {
-    let viewer = viewer(member.at_least(Role::Member)?);
+async fn cancel(
+    State(state): State<AppState>,
+    CompanyWorker(member): CompanyWorker,
+    Ids(ids): Ids<InRun>,
+) -> Result<(StatusCode, Json<Run>), ApiError> {
+    let viewer = viewer(member);
     let run = state.automations.cancel_run(&viewer, &ids.run).await?;
     Ok((StatusCode::ACCEPTED, Json(run.into())))
 }

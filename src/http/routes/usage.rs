@@ -8,10 +8,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::base::clock::Timestamp;
-use crate::http::caller::CompanyMember;
+use crate::http::caller::CompanyDev;
 use crate::http::{ApiError, AppState};
 use crate::model::ledger::{self, TokenTransaction};
-use crate::model::role::Role;
 
 /// The routes of this noun.
 pub fn routes() -> OpenApiRouter<AppState> {
@@ -93,8 +92,7 @@ impl From<TokenTransaction> for TransactionView {
 /// What the company used, by type, day and model.
 #[utoipa::path(get, path = "/api/companies/{company}/usage", tag = "usage", operation_id = "get_usage", params(("company" = String, Path), Span),
     responses((status = 200, body = UsageView)))]
-async fn show(State(state): State<AppState>, member: CompanyMember, Query(span): Query<Span>) -> Result<Json<UsageView>, ApiError> {
-    let member = member.at_least(Role::Dev)?;
+async fn show(State(state): State<AppState>, CompanyDev(member): CompanyDev, Query(span): Query<Span>) -> Result<Json<UsageView>, ApiError> {
     let days = span.days.unwrap_or(DAYS_DEFAULT);
     if !(1..=DAYS_MAX).contains(&days) {
         return Err(ApiError::invalid("days", format!("A number from 1 to {DAYS_MAX} is expected.")));

@@ -11,14 +11,13 @@ use utoipa_axum::routes;
 
 use crate::base::clock::Timestamp;
 use crate::features::automations::{AutomationError, Headline, LatestRun, Viewer, WidgetView};
-use crate::http::caller::{CompanyMember, Ids};
+use crate::http::caller::{CompanyMember, CompanyWorker, Ids, role_too_low};
 use crate::http::errors::ErrorEnvelope;
 use crate::http::extract::ValidJson;
 use crate::http::{ApiError, AppState};
 use crate::model::crawl::CrawlPolicy;
 use crate::model::freshness::Freshness;
 use crate::model::ids::{CompanyId, DocumentId, ReportId, RunId, WidgetId};
-use crate::model::role::Role;
 use crate::model::run::{IngestState, RunError, RunState};
 use crate::model::schedule::Schedule;
 use crate::model::widget::{STALE_AFTER_HOURS_DEFAULT, SourceClass, SourceConfig, Visibility, WidgetDraft};
@@ -32,6 +31,7 @@ impl From<AutomationError> for ApiError {
     fn from(error: AutomationError) -> Self {
         match error {
             AutomationError::NotFound => Self::not_found(),
+            AutomationError::NotYours => role_too_low("Automations of others are changed and deleted from the role dev up.".to_owned()),
             AutomationError::Invalid(invalid) => Self::invalid(invalid.field, invalid.message).remedy(invalid.remedy),
             AutomationError::Refused(refusal) => refusal.into(),
             AutomationError::Destination(error) => {
@@ -339,10 +339,10 @@ async fn list(State(state): State<AppState>, member: CompanyMember) -> Result<Js
     responses((status = 201, body = Widget), (status = 402, body = ErrorEnvelope), (status = 422, body = ErrorEnvelope)))]
 async fn create(
     State(state): State<AppState>,
-    member: CompanyMember,
+    CompanyWorker(member): CompanyWorker,
     ValidJson(new): ValidJson<NewWidget>,
 ) -> Result<(StatusCode, Json<Widget>), ApiError> {
-    let viewer = viewer(member.at_least(Role::Member)?);
+    let viewer = viewer(member);
     let view = state.automations.create_widget(&viewer, new.into()).await?;
     Ok((StatusCode::CREATED, Json(view.into())))
 }
@@ -360,11 +360,11 @@ async fn get(State(state): State<AppState>, member: CompanyMember, Ids(ids): Ids
     responses((status = 200, body = Widget), (status = 402, body = ErrorEnvelope), (status = 404, body = ErrorEnvelope), (status = 422, body = ErrorEnvelope)))]
 async fn change(
     State(state): State<AppState>,
-    member: CompanyMember,
+    CompanyWorker(member): CompanyWorker,
     Ids(ids): Ids<InWidget>,
     ValidJson(change): ValidJson<WidgetChange>,
 ) -> Result<Json<Widget>, ApiError> {
-    let viewer = viewer(member.at_least(Role::Member)?);
+    let viewer = viewer(member);
     let view = state.automations.update_widget(&viewer, &ids.widget, |draft| change.put_into(draft)).await?;
     Ok(Json(view.into()))
 }
@@ -372,8 +372,8 @@ async fn change(
 /// Deletes a widget, stops its run and takes what it collected out of recall.
 #[utoipa::path(delete, path = "/api/companies/{company}/widgets/{widget}", tag = "automations", operation_id = "delete_widget",
     params(("company" = String, Path), ("widget" = String, Path)), responses((status = 204), (status = 404, body = ErrorEnvelope)))]
-async fn delete(State(state): State<AppState>, member: CompanyMember, Ids(ids): Ids<InWidget>) -> Result<StatusCode, ApiError> {
-    let viewer = viewer(member.at_least(Role::Member)?);
+async fn delete(State(state): State<AppState>, CompanyWorker(member): CompanyWorker, Ids(ids): Ids<InWidget>) -> Result<StatusCode, ApiError> {
+    let viewer = viewer(member);
     state.automations.delete_widget(&viewer, &ids.widget).await?;
     Ok(StatusCode::NO_CONTENT)
 }
