@@ -1,6 +1,7 @@
 // Figures, sizes and times as text. One place, so that the same value reads the same everywhere.
 
-const numberFormat = new Intl.NumberFormat('en', { maximumFractionDigits: 2 });
+// A figure is shown as it was found: six decimals hide the noise of arithmetic and nothing else.
+const numberFormat = new Intl.NumberFormat('en', { maximumFractionDigits: 6 });
 const compactFormat = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
 const absoluteFormat = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'medium' });
 const dayFormat = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium' });
@@ -22,6 +23,13 @@ export function withUnit(value: number, unit: string | null | undefined): string
   if (unit === '%') return `${figure(value)}%`;
   if (/^[$€£¥]$/.test(unit)) return `${unit}${figure(value)}`;
   return `${figure(value)}\u00a0${unit}`;
+}
+
+const RAISED: Record<string, string> = Object.fromEntries([...'0123456789-'].map((sign, index) => [sign, '⁰¹²³⁴⁵⁶⁷⁸⁹⁻'.charAt(index)]));
+
+/** The name of a figure as it is printed: "Mass (10^24 kg)" as "Mass (10²⁴ kg)". */
+export function named(name: string): string {
+  return name.replace(/\^(-?\d+)/g, (_, power: string) => [...power].map((sign) => RAISED[sign] ?? sign).join(''));
 }
 
 /** A change with its sign: +3, −0.5, or 0. */
@@ -77,6 +85,15 @@ export function relative(at: string | number, now: number): string {
   const [, size, name] = STEPS.find(([limit]) => distance < limit) ?? [0, 1, 's'];
   const text = `${Math.max(1, Math.round(distance / size))}\u00a0${name}`;
   return seconds > 0 ? `in ${text}` : `${text} ago`;
+}
+
+/** The heading under which something of this age stands in a list, by calendar days. */
+export function ageGroup(at: string | number, now: number): string {
+  const midnight = new Date(now).setHours(0, 0, 0, 0);
+  const moment = new Date(at).getTime();
+  if (moment >= midnight) return 'Today';
+  if (moment >= midnight - 86_400_000) return 'Yesterday';
+  return moment >= midnight - 7 * 86_400_000 ? 'Last 7 days' : 'Older';
 }
 
 /** A duration in seconds as "under 0.1 s", "0.8 s", "14 s" or "2 min 5 s". */

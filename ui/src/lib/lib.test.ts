@@ -6,12 +6,13 @@ import { toCsv } from './csv';
 import { blankWidget, classOf, lines } from './draft';
 import { rank } from './find';
 import { blockedHost, isPrivateHost } from './egress';
-import { bytes, duration, percentChange, relative, signed, withUnit } from './format';
+import { ageGroup, bytes, duration, figure, named, percentChange, relative, signed, withUnit } from './format';
 import { freshnessOf } from './freshness';
 import { blocks, inline } from './markdown';
 import { sortOut } from './news';
 import { excerpt } from './quote';
 import { match } from './match';
+import { allows } from './roles';
 import { NO_EVENTS, record } from './runlog';
 import { cronProblem, scheduleText } from './schedule';
 
@@ -37,6 +38,25 @@ describe('figures and times', () => {
     expect(duration(125)).toBe('2 min 5 s');
     expect(relative(0, 4 * 60_000)).toBe('4\u00a0min ago');
     expect(relative(3 * HOUR, 0)).toBe('in 3\u00a0h');
+  });
+
+  it('are shown as they were found, without the noise of arithmetic', () => {
+    expect([0.642, 0.1 + 0.2, 299_792_458].map(figure)).toEqual(['0.642', '0.3', '299,792,458']);
+    expect(named('Mass (10^24 kg)')).toBe('Mass (10²⁴ kg)');
+    expect(named('Charge (10^-19 C)')).toBe('Charge (10⁻¹⁹ C)');
+  });
+
+  it('group by how long ago they were', () => {
+    const now = new Date(2026, 4, 20, 9).getTime();
+    const ago = (hours: number): string => ageGroup(now - hours * HOUR, now);
+    expect([1, 10, 40, 24 * 6, 24 * 40].map(ago)).toEqual(['Today', 'Yesterday', 'Last 7 days', 'Last 7 days', 'Older']);
+  });
+});
+
+describe('roles', () => {
+  it('include those below them, and an unknown one is none', () => {
+    expect(['viewer', 'member', 'dev', 'admin', 'owner'].map((role) => allows(role, 'dev'))).toEqual([false, false, true, true, true]);
+    expect([allows(undefined, 'viewer'), allows('guest', 'viewer'), allows('viewer', 'viewer')]).toEqual([false, false, true]);
   });
 });
 

@@ -2,6 +2,7 @@
 
 import { api, ApiError, asApiError, type Company, type Me, type Readiness, type SetupState, type Status } from '../api';
 import { whenSignedOut } from '../api/client';
+import { allows, type Role } from './roles';
 import { keep, read } from './storage';
 
 type Phase = 'loading' | 'setup' | 'signed-out' | 'signed-in' | 'unreachable';
@@ -109,6 +110,11 @@ export async function signOut(): Promise<void> {
   me = null;
   status = null;
   phase = 'signed-out';
+}
+
+/** Whether the signed-in user has at least this role in a company. */
+export function may(company: string, needed: Role): boolean {
+  return allows(session.companies.find((each) => each.id === company)?.role, needed);
 }
 
 /** The company to open when the address names none. */

@@ -3,8 +3,9 @@
 import { api, type Company, type Conversation, type DocumentView, type Widget } from '../../api';
 import type { IconName } from '../../design/icons';
 import { rank } from '../../lib/find';
+import type { Role } from '../../lib/roles';
 import { go } from '../../lib/router.svelte';
-import { session, signOut } from '../../lib/session.svelte';
+import { may, session, signOut } from '../../lib/session.svelte';
 import { chooseTheme, nextTheme } from '../../lib/theme.svelte';
 import { toast } from '../../lib/toasts.svelte';
 
@@ -60,6 +61,10 @@ export class PaletteEntries {
     return `/c/${this.company()?.id ?? ''}`;
   }
 
+  private may(role: Role): boolean {
+    return may(this.company()?.id ?? '', role);
+  }
+
   private places(): Entry[] {
     const { base } = this;
     const company: Entry[] = [
@@ -67,7 +72,7 @@ export class PaletteEntries {
       { id: 'chat', label: 'Chat', icon: 'chat', run: to(`${base}/chat`) },
       { id: 'automations', label: 'Automations', icon: 'automation', run: to(`${base}/automations`) },
       { id: 'documents', label: 'Documents', icon: 'document', run: to(`${base}/documents`) },
-      { id: 'usage', label: 'Usage', icon: 'usage', run: to(`${base}/usage`) },
+      ...(this.may('dev') ? [{ id: 'usage', label: 'Usage', icon: 'usage' as const, run: to(`${base}/usage`) }] : []),
     ];
     const admin: Entry[] = [
       { id: 'health', label: 'Appliance health', icon: 'health', run: to('/appliance') },
@@ -84,11 +89,14 @@ export class PaletteEntries {
   private actions(): Entry[] {
     const { base } = this;
     const company: Entry[] = [
-      { id: 'new-automation', label: 'New automation', icon: 'plus', run: to(`${base}/automations/new`) },
       { id: 'ask', label: 'Ask a question', icon: 'chat', run: to(`${base}/chat`) },
+    ];
+    const member: Entry[] = [
+      { id: 'new-automation', label: 'New automation', icon: 'plus', run: to(`${base}/automations/new`) },
       { id: 'upload', label: 'Upload documents', icon: 'upload', run: to(`${base}/documents`) },
     ];
     return [
+      ...(this.may('member') ? member : []),
       ...(this.company() ? company : []),
       { id: 'theme', label: `Change the theme to ${nextTheme()}`, icon: 'moon', run: () => chooseTheme(nextTheme()) },
       { id: 'sign-out', label: 'Sign out', icon: 'logout', run: () => void signOut() },
@@ -106,6 +114,7 @@ export class PaletteEntries {
   }
 
   private runs(): Entry[] {
+    if (!this.may('member')) return [];
     return this.widgets.map((each) => ({ id: `run-${each.id}`, label: `Run ${each.title}`, icon: 'play', run: () => void this.start(each) }));
   }
 

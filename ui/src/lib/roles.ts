@@ -1,0 +1,10 @@
+// What a role may do in a company. The server decides; this keeps buttons away that it would refuse.
+
+const ORDER = ['viewer', 'member', 'dev', 'admin', 'owner'] as const;
+export type Role = (typeof ORDER)[number];
+
+/** Whether somebody of this role may do what asks for `needed`: each role may do what those before it may. */
+export function allows(role: string | null | undefined, needed: Role): boolean {
+  const has = ORDER.indexOf(role as Role);
+  return has >= ORDER.indexOf(needed);
+}
