@@ -1,7 +1,7 @@
 // Every page with something on it: accessible, light and dark, wide and narrow, and quiet.
 import { expect, test } from "@playwright/test";
 import { Appliance, rivers, watch, type Site } from "./appliance.ts";
-import { accessible, ADA, fits, picture, prepare, settled, signedIn, sound, type Prepared } from "./steps.ts";
+import { accessible, ADA, fits, picture, prepare, settled, signedIn, sound, VERA, type Prepared } from "./steps.ts";
 
 let appliance: Appliance;
 let site: Site;
@@ -30,8 +30,11 @@ const places = (): Record<string, string> => ({
   report: `/c/${made.company}/reports/${made.report}`,
   documents: `/c/${made.company}/documents`,
   usage: `/c/${made.company}/usage`,
+  members: `/c/${made.company}/members`,
+  account: "/account",
   health: "/appliance",
   licence: "/appliance/licence",
+  users: "/appliance/users",
   egress: "/appliance/egress",
   settings: "/appliance/settings",
   nowhere: "/nowhere",
@@ -86,6 +89,75 @@ test("every page fits a telephone", async ({ browser }) => {
   await context.close();
 });
 
+test("a viewer is invited, joins, reads, and sees no button that would be refused", async ({ browser }) => {
+  const context = await signedIn(browser, made);
+  const page = await context.newPage();
+  const faults = watch(page, appliance.url);
+  let link = "";
+
+  await test.step("the invitation, whose link is shown once", async () => {
+    await page.goto(`${appliance.url}/c/${made.company}/members`);
+    await page.getByLabel("E-mail").fill(VERA.email);
+    await page.getByLabel("Role", { exact: true }).selectOption("viewer");
+    await page.getByRole("button", { name: "Make an invitation" }).click();
+    link = await page.getByRole("dialog").getByLabel("Link").inputValue();
+    await sound(page, "invitation link");
+    await page.getByRole("button", { name: "Done" }).click();
+    await expect(page.getByRole("region", { name: "Invitations" }).getByRole("row", { name: VERA.email })).toContainText("Open");
+    await sound(page, "members invited");
+  });
+  await context.close();
+
+  const hers = await browser.newContext({ ignoreHTTPSErrors: true });
+  const view = await hers.newPage();
+  const herFaults = watch(view, appliance.url);
+
+  await test.step("she takes it up", async () => {
+    await view.goto(link);
+    await expect(view.getByRole("heading", { name: "Join Rivers Ltd" })).toBeVisible();
+    await sound(view, "invitation");
+    await view.getByLabel("Name").fill(VERA.name);
+    await view.getByLabel("Password", { exact: true }).fill(VERA.password);
+    await view.getByRole("button", { name: "Join Rivers Ltd" }).click();
+    await expect(view.getByRole("heading", { name: "Hello, Vera" })).toBeVisible();
+    await view.goto(link);
+    await expect(view.getByRole("alert")).toContainText("accepted");
+  });
+
+  await test.step("she reads", async () => {
+    const refused = /New automation|Run now|Edit|Choose files|More for lakes|Make an invitation|Usage|Health|Settings/;
+    for (const path of ["", "/automations", `/automations/${made.widget}`, "/documents", "/members", `/reports/${made.report}`]) {
+      await view.goto(`${appliance.url}/c/${made.company}${path}`);
+      await settled(view);
+      await expect(view.getByRole("button", { name: refused })).toHaveCount(0);
+      await expect(view.getByRole("link", { name: refused })).toHaveCount(0);
+    }
+    for (const path of ["/automations/new", "/usage"]) {
+      await view.goto(`${appliance.url}/c/${made.company}${path}`);
+      await expect(view.getByText("Ask one of its admins")).toBeVisible();
+      await accessible(view);
+    }
+    await view.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Documents" }).click();
+    await expect(view.getByRole("link", { name: "lakes.md" })).toBeVisible();
+  });
+  faults.check();
+  herFaults.check();
+  await hers.close();
+});
+
+test("an error says what, why, what next, and its request", async ({ browser }) => {
+  const context = await signedIn(browser, made);
+  const page = await context.newPage();
+  await page.goto(`${appliance.url}/c/${made.company}/reports/rep_00000000000000000000000000`);
+  const alert = page.getByRole("alert");
+  await expect(alert).toContainText("This report could not be read");
+  await expect(alert).toContainText(/req_\w+/);
+  await expect(alert.getByRole("button", { name: "Try again" })).toBeVisible();
+  await sound(page, "error");
+  await context.close();
+});
+
+// Last, because it ends the session that the others use.
 test("by keyboard: the palette goes somewhere, signs out, and one signs in again", async ({ browser }) => {
   const context = await signedIn(browser, made);
   const page = await context.newPage();
@@ -103,10 +175,12 @@ test("by keyboard: the palette goes somewhere, signs out, and one signs in again
   await expect(page.getByRole("heading", { level: 1, name: "Usage" })).toBeVisible();
   await expect(palette).toBeHidden();
 
+  const marked = await page.getByText("Development build").count();
   await page.keyboard.press("Control+k");
   await page.keyboard.type("sign out");
   await page.keyboard.press("Enter");
   await expect(page.getByRole("heading", { name: "Sign in" })).toBeVisible();
+  await expect(page.getByText("Development build")).toHaveCount(marked);
   await sound(page, "sign in");
 
   await page.getByLabel("E-mail").focus();

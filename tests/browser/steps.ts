@@ -8,6 +8,7 @@ import { expect, request, type APIRequestContext, type Browser, type BrowserCont
 import type { Appliance } from "./appliance.ts";
 
 export const ADA = { email: "ada@rivers.example", name: "Ada Byron", password: "correct horse battery staple" };
+export const VERA = { email: "vera@rivers.example", name: "Vera Rubin", password: "galaxies turn too quickly at the rim" };
 export const QUESTION = "How long is the Danube?";
 
 /** No violation of any accessibility rule (or of the one named), on the page as it is now. */

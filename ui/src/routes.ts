@@ -20,8 +20,11 @@ const PAGES: [pattern: string, load: Load][] = [
   ['/c/:company/reports/:report', () => import('./features/report/ReportPage.svelte')],
   ['/c/:company/documents', () => import('./features/documents/Documents.svelte')],
   ['/c/:company/usage', () => import('./features/usage/Usage.svelte')],
+  ['/c/:company/members', () => import('./features/members/Members.svelte')],
+  ['/account', () => import('./features/account/Account.svelte')],
   ['/appliance', () => import('./features/appliance/Health.svelte')],
   ['/appliance/licence', () => import('./features/licence/Licence.svelte')],
+  ['/appliance/users', () => import('./features/appliance/Users.svelte')],
   ['/appliance/egress', () => import('./features/appliance/Egress.svelte')],
   ['/appliance/settings', () => import('./features/appliance/Settings.svelte')],
 ];

@@ -22,6 +22,29 @@ export const api = {
   licence: () => call('get', '/api/license'),
   enterLicence: (code: string) => call('post', '/api/license', { json: { code } }),
 
+  resetPassword: (token: string, password: string) => call('post', '/api/auth/password-reset', { json: { token, password } }),
+  changePassword: (present: string, password: string) => call('post', '/api/me/password', { json: { present_password: present, password } }),
+  sessions: async () => (await call('get', '/api/me/sessions')).sessions,
+  endSession: (session: string) => call('delete', '/api/me/sessions/{session}', { path: { session } }),
+  endOtherSessions: () => call('post', '/api/me/sessions/end-others'),
+
+  members: async (company: string) => (await call('get', '/api/companies/{company}/members', { path: { company } })).members,
+  changeMember: (company: string, user: string, role: string) =>
+    call('patch', '/api/companies/{company}/members/{user}', { path: { company, user }, json: { role } }),
+  removeMember: (company: string, user: string) => call('delete', '/api/companies/{company}/members/{user}', { path: { company, user } }),
+  invitations: async (company: string) => (await call('get', '/api/companies/{company}/invitations', { path: { company } })).invitations,
+  invite: (company: string, email: string, role: string) =>
+    call('post', '/api/companies/{company}/invitations', { path: { company }, json: { email, role } }),
+  withdrawInvitation: (company: string, invitation: string) =>
+    call('delete', '/api/companies/{company}/invitations/{invitation}', { path: { company, invitation } }),
+  lookAtInvitation: (token: string) => call('post', '/api/invitations/look', { json: { token } }),
+  acceptAsNew: (token: string, name: string, password: string) => call('post', '/api/invitations/accept-as-new', { json: { token, name, password } }),
+  acceptInvitation: (token: string) => call('post', '/api/invitations/accept', { json: { token } }),
+
+  users: async () => (await call('get', '/api/system-admin/users')).users,
+  keepOut: (user: string, disabled: boolean) => call('patch', '/api/system-admin/users/{user}', { path: { user }, json: { disabled } }),
+  createPasswordReset: (user: string) => call('post', '/api/system-admin/users/{user}/password-reset', { path: { user } }),
+
   createCompany: (name: string) => call('post', '/api/companies', { json: { name } }),
 
   widgets: async (company: string) => (await call('get', '/api/companies/{company}/widgets', { path: { company } })).widgets,

@@ -1,6 +1,7 @@
 // The shapes of the HTTP API under the names the interface uses: all of them come from schema.ts, which `npm run gen` makes.
 
 export type {
+  AccountView,
   ChunkView,
   Citation,
   Conversation,
@@ -11,8 +12,11 @@ export type {
   Evidence,
   FeatureView as PlanFeature,
   Freshness,
+  Invitation,
+  InvitedView as Invited,
   LicenceView,
   Me,
+  Member,
   Message,
   MyCompany as Company,
   NewRule,
@@ -20,6 +24,7 @@ export type {
   Page as RunPage,
   PageFate,
   NoticeView as Problem,
+  OpenSessionView as OpenSession,
   PageView,
   Readiness,
   RedeemRequest,

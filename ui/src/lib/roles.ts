@@ -1,5 +1,13 @@
 // What a role may do in a company. The server decides; this keeps buttons away that it would refuse.
 
+export const ROLES: { role: Role; what: string }[] = [
+  { role: 'viewer', what: 'Reads.' },
+  { role: 'member', what: 'Also makes and runs automations, and uploads documents.' },
+  { role: 'dev', what: 'Also sees usage.' },
+  { role: 'admin', what: 'Also manages members.' },
+  { role: 'owner', what: 'Everything, and makes other owners.' },
+];
+
 const ORDER = ['viewer', 'member', 'dev', 'admin', 'owner'] as const;
 export type Role = (typeof ORDER)[number];
 

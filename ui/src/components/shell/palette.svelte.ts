@@ -74,7 +74,9 @@ export class PaletteEntries {
       { id: 'documents', label: 'Documents', icon: 'document', run: to(`${base}/documents`) },
       ...(this.may('dev') ? [{ id: 'usage', label: 'Usage', icon: 'usage' as const, run: to(`${base}/usage`) }] : []),
     ];
+    company.push({ id: 'members', label: 'Members', icon: 'user', run: to(`${base}/members`) });
     const admin: Entry[] = [
+      { id: 'users', label: 'Users of the appliance', icon: 'user', run: to('/appliance/users') },
       { id: 'health', label: 'Appliance health', icon: 'health', run: to('/appliance') },
       { id: 'egress', label: 'Egress rules and log', icon: 'egress', run: to('/appliance/egress') },
       { id: 'settings', label: 'Settings', icon: 'settings', run: to('/appliance/settings') },
@@ -98,6 +100,7 @@ export class PaletteEntries {
     return [
       ...(this.may('member') ? member : []),
       ...(this.company() ? company : []),
+      { id: 'account', label: 'Your account: password and sessions', icon: 'key', run: to('/account') },
       { id: 'theme', label: `Change the theme to ${nextTheme()}`, icon: 'moon', run: () => chooseTheme(nextTheme()) },
       { id: 'sign-out', label: 'Sign out', icon: 'logout', run: () => void signOut() },
     ];
