@@ -1,4 +1,4 @@
-//! The words of a question that carry its meaning.
+//! The words of a text that carry its meaning.
 
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -6,14 +6,22 @@ use unicode_segmentation::UnicodeSegmentation;
 const WORDS_MAX: usize = 32;
 /// Longest word in characters.
 const WORD_CHARS_MAX: usize = 64;
-/// English words that stand in nearly every text: they find everything, slowly.
-const COMMON: &[&str] = &[
-    "a", "about", "an", "and", "any", "are", "as", "at", "be", "been", "but", "by", "can", "could", "did", "do", "does", "for", "from", "give",
-    "had", "has", "have", "he", "her", "his", "how", "i", "if", "in", "into", "is", "it", "its", "many", "me", "more", "most", "much", "my", "no",
-    "not", "of", "on", "or", "our", "please", "she", "should", "show", "so", "some", "such", "tell", "than", "that", "the", "their", "them", "then",
-    "there", "these", "they", "this", "those", "to", "was", "we", "were", "what", "when", "where", "which", "who", "whom", "whose", "why", "will",
-    "with", "would", "you", "your",
+/// English words that say nothing about a subject: they stand in nearly every text.
+const STOP_WORDS: &[&str] = &[
+    "a", "about", "above", "after", "again", "all", "also", "am", "an", "and", "any", "are", "as", "at", "be", "because", "been", "before", "being",
+    "below", "between", "both", "but", "by", "can", "could", "did", "do", "does", "doing", "down", "during", "each", "every", "few", "for", "from",
+    "further", "get", "had", "has", "have", "having", "he", "her", "here", "hers", "him", "his", "how", "i", "if", "in", "into", "is", "it", "its",
+    "just", "many", "may", "me", "might", "more", "most", "much", "must", "my", "no", "nor", "not", "of", "off", "on", "once", "one", "only", "or",
+    "other", "our", "out", "over", "own", "per", "same", "she", "should", "so", "some", "such", "than", "that", "the", "their", "them", "then",
+    "there", "these", "they", "this", "those", "through", "to", "too", "under", "until", "up", "us", "very", "was", "we", "were", "what", "when",
+    "where", "which", "while", "who", "whom", "whose", "why", "will", "with", "would", "you", "your",
 ];
+
+/// Whether a lower-case word says nothing about a subject.
+#[must_use]
+pub fn is_stop_word(word: &str) -> bool {
+    STOP_WORDS.binary_search(&word).is_ok()
+}
 
 /// The distinct words of a text in lower case, without the most common ones, in order; all of them when only common ones are there.
 #[must_use]
@@ -28,7 +36,7 @@ pub fn telling_words(text: &str) -> Vec<String> {
             break;
         }
     }
-    let mut telling: Vec<String> = all.iter().filter(|word| COMMON.binary_search(&word.as_str()).is_err()).cloned().collect();
+    let mut telling: Vec<String> = all.iter().filter(|word| !is_stop_word(word)).cloned().collect();
     if telling.is_empty() {
         telling = all;
     }
@@ -53,8 +61,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_common_words_are_sorted_for_their_search() {
-        assert!(COMMON.is_sorted());
+    fn the_stop_words_are_sorted_for_their_search() {
+        assert!(STOP_WORDS.is_sorted());
     }
 
     #[test]

@@ -66,13 +66,6 @@ impl StoreError {
         Self::OwnerEnded { operation: "" }
     }
 
-    /// Whether a unique index refused the row: the caller raced with itself or with another.
-    #[must_use]
-    pub fn is_unique_violation(&self) -> bool {
-        matches!(self, Self::Sqlite { source: rusqlite::Error::SqliteFailure(code, _), .. }
-            if matches!(code.extended_code, rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE | rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY))
-    }
-
     /// Names the operation.
     #[must_use]
     pub(in crate::store) fn during(mut self, name: &'static str) -> Self {

@@ -276,21 +276,6 @@ impl Store {
         .await
     }
 
-    /// How many runs of a widget failed in a row, counted back from its latest (at most `limit`).
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn failures_in_a_row(&self, widget: WidgetId, limit: u32) -> Result<u32, StoreError> {
-        self.read("failures in a row", move |conn| {
-            let mut statement = conn.prepare_cached(
-                "SELECT state FROM widget_runs WHERE widget_id = ?1 AND state IN ('succeeded', 'failed') ORDER BY queued_at DESC, id DESC LIMIT ?2",
-            )?;
-            let states = statement.query_map((&widget, limit), |row| row.get::<_, RunState>(0))?.collect::<Result<Vec<_>, _>>()?;
-            Ok(u32::try_from(states.iter().take_while(|state| **state == RunState::Failed).count()).unwrap_or(limit))
-        })
-        .await
-    }
-
     /// How much is going on.
     ///
     /// # Errors
@@ -508,7 +493,6 @@ mod tests {
         let run = store.run(widget.company_id.clone(), run.id).await.unwrap().unwrap();
         assert_eq!((run.state, run.error, run.finished_at), (RunState::Failed, Some(error), Some(now)));
         assert_eq!(kinds(&store, &run.id).await, ["queued", "collecting", "extracting", "failed", "failed"]);
-        assert_eq!(store.failures_in_a_row(widget.id, 10).await.unwrap(), 1);
     }
 
     #[tokio::test]

@@ -173,18 +173,6 @@ impl Store {
         })
         .await
     }
-
-    /// When the next widget is due.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn next_due_at(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.read("next due widget", |conn| {
-            let sql = "SELECT min(next_run_at) FROM widgets WHERE next_run_at IS NOT NULL AND paused = 0 AND deleted_at IS NULL";
-            Ok(conn.query_row(sql, [], |row| row.get(0)).optional()?.flatten())
-        })
-        .await
-    }
 }
 
 fn count(conn: &Connection, company: &CompanyId) -> Result<u64, StoreError> {
@@ -255,6 +243,5 @@ mod tests {
         }
         assert_eq!(store.due_widgets(Timestamp::from_millis(999), 9).await.unwrap().len(), 0);
         assert_eq!(store.due_widgets(at, 9).await.unwrap().len(), 1);
-        assert_eq!(store.next_due_at().await.unwrap(), Some(at));
     }
 }

@@ -164,7 +164,7 @@ async fn each_failure_says_what_happened_and_what_to_do() {
         assert!(error.message.contains(text) && !error.remedy.is_empty(), "{error:?}");
         assert_eq!(bench.story(&run.id).await.last().unwrap(), "<failed>");
     }
-    assert_eq!(bench.store.failures_in_a_row(id, 10).await.unwrap(), 7);
+    assert_eq!(bench.automations.runs(&viewer, &id).await.unwrap().len(), 7);
     let breaking = widget(&bench, &viewer, WidgetDraft { objective: "break".into(), ..draft() }).await;
     bench.world.set_pages(two_pages());
     assert_eq!(bench.run_through(&viewer, &breaking).await.error.unwrap().code, "extraction_failed");

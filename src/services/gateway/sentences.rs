@@ -2,6 +2,8 @@
 
 use unicode_segmentation::UnicodeSegmentation;
 
+use crate::model::words::is_stop_word;
+
 /// Longest quote in bytes: a "sentence" beyond it is a list or a page without full stops, and is cut at a word.
 const SENTENCE_MAX_BYTES: usize = 600;
 
@@ -79,7 +81,11 @@ fn shorten(sentence: &str) -> &str {
 
 /// The words that carry meaning, in lower case and cut to their stem, in order.
 pub(super) fn terms(text: &str) -> Vec<String> {
-    text.unicode_words().map(str::to_lowercase).filter(|word| !STOP_WORDS.contains(&word.as_str())).map(|word| stem(&word)).collect()
+    text.unicode_words()
+        .map(str::to_lowercase)
+        .filter(|word| !is_stop_word(word) && !ASKING.contains(&word.as_str()))
+        .map(|word| stem(&word))
+        .collect()
 }
 
 /// A light English stem: plural, possessive, "-ing", "-ed", "-ion" and a last "e" go. Words of other languages mostly pass unchanged, which only
@@ -115,110 +121,25 @@ fn undouble(stem: &str) -> &str {
     }
 }
 
-/// Words that say how something is asked and not what about.
-const STOP_WORDS: [&str; 102] = [
-    "a",
-    "about",
-    "all",
-    "also",
-    "am",
-    "an",
-    "and",
-    "any",
-    "are",
-    "as",
-    "at",
-    "be",
-    "been",
-    "but",
-    "by",
-    "can",
-    "could",
+/// Words of which questions are made.
+const ASKING: &[&str] = &[
     "current",
     "currently",
-    "did",
-    "do",
-    "does",
     "done",
     "exactly",
     "find",
-    "for",
-    "from",
-    "get",
     "give",
-    "had",
-    "has",
-    "have",
-    "how",
-    "i",
-    "if",
-    "in",
-    "into",
-    "is",
-    "it",
-    "its",
-    "just",
     "know",
     "latest",
     "list",
-    "many",
-    "may",
-    "me",
     "mean",
-    "might",
-    "more",
-    "most",
-    "much",
-    "must",
-    "my",
-    "no",
-    "not",
     "now",
-    "of",
-    "on",
-    "one",
-    "or",
-    "our",
-    "out",
-    "over",
     "please",
     "question",
     "say",
-    "should",
     "show",
-    "so",
-    "some",
     "tell",
-    "than",
-    "that",
-    "the",
-    "their",
-    "them",
-    "there",
-    "these",
-    "they",
-    "this",
-    "those",
-    "to",
-    "up",
-    "us",
     "want",
-    "was",
-    "we",
-    "were",
-    "what",
-    "when",
-    "where",
-    "which",
-    "who",
-    "whom",
-    "whose",
-    "why",
-    "will",
-    "with",
-    "would",
-    "you",
-    "your",
 ];
 
 #[cfg(test)]

@@ -171,88 +171,90 @@ pub(super) fn summary(sentences: &[Sentence], chosen: &[Chosen]) -> String {
     picked.iter().map(|sentence| sentence.text.as_str()).collect::<Vec<_>>().join(" ")
 }
 
-fn score(sentence: &Sentence, own: f64, topic: f64) -> f64 {
-    let text = sentence.text.as_str();
-    let lower = text.to_lowercase();
-    let count = text.split(' ').count();
-    let place = 0.5 / (1.0 + 0.4 * sentence.position as f64);
-    let mut score = 3.0 * own + 0.6 * topic + 0.35 * f64::from(u8::from(sentence.figures > 0)) + 0.05 * sentence.entities.len().min(4) as f64 + place;
-    const NOISE: [&str; 18] = [
-        "cookie",
-        "copyright",
-        "all rights reserved",
-        "subscribe",
-        "newsletter",
-        "click here",
-        "sign up",
-        "log in",
-        "for more information",
-        "for more details",
-        "this page was last",
-        "privacy policy",
-        "terms of use",
-        "javascript",
-        "see also",
-        "in this chapter",
-        "in this section",
-        "retrieved",
-    ];
-    const TELLING_OFF: [&str; 30] = [
-        "as mentioned",
-        "as we",
-        "as you saw",
-        "click ",
-        "for example",
-        "for this example",
-        "here ",
-        "i ",
-        "if you ",
-        "in listing",
-        "i’",
-        "let's ",
-        "note that",
-        "note:",
-        "recall ",
-        "see ",
-        "the following",
-        "this article",
-        "this chapter",
-        "this document",
-        "this guide",
-        "this list",
-        "this page",
-        "this section",
-        "to do this",
-        "try ",
-        "we ",
-        "we'",
-        "we’",
-        "you can ",
-    ];
-    score -= f64::from(u8::from(NOISE.iter().any(|noise| lower.contains(noise))));
-    score -= 0.3 * f64::from(u8::from(TELLING_OFF.iter().any(|start| lower.starts_with(start))));
-    const POINTING: [&str; 6] = ["listing ", "figure ", "chapter ", "see fig", " section", "this example"];
-    score -= 0.3 * f64::from(u8::from(POINTING.iter().any(|word| lower.contains(word))));
-    score -= 0.6 * f64::from(u8::from(text.ends_with('?')));
-    score -= 0.5
-        * f64::from(u8::from(text.contains(['{', '}', '<', '>', '|', '\\']) || text.contains("()") || text.contains("->") || text.contains("://")));
-    score -= 0.1 * f64::from(u8::from(sentence.seams));
+/// What makes a sentence a worse finding: each finds it by its lower-case text and takes this much off.
+const DEDUCTIONS: [(f64, fn(&str) -> bool); 6] = [
+    (1.0, |lower| NOISE.iter().any(|noise| lower.contains(noise))),
+    (0.3, |lower| TELLING_OFF.iter().any(|start| lower.starts_with(start))),
+    (0.3, |lower| POINTING.iter().any(|word| lower.contains(word))),
+    (0.6, |lower| lower.ends_with('?')),
+    (0.5, |lower| lower.contains(['{', '}', '<', '>', '|', '\\']) || ["()", "->", "://"].iter().any(|code| lower.contains(code))),
     // It stands for something said before: weaker when quoted alone.
-    score -= 0.2
-        * f64::from(u8::from(
-            ["it ", "this ", "these ", "they ", "however", "such ", "but ", "and ", "also", "thus", "therefore"]
-                .iter()
-                .any(|start| lower.starts_with(start)),
-        ));
-    score -= if count > 45 {
-        0.4
-    } else if count < 7 {
-        0.25
-    } else {
-        0.0
+    (0.2, |lower| REFERRING.iter().any(|start| lower.starts_with(start))),
+];
+
+fn score(sentence: &Sentence, own: f64, topic: f64) -> f64 {
+    let lower = sentence.text.to_lowercase();
+    let figure = if sentence.figures > 0 { 0.35 } else { 0.0 };
+    let entities = 0.05 * sentence.entities.len().min(4) as f64;
+    let place = 0.5 / (1.0 + 0.4 * sentence.position as f64);
+    let deducted: f64 = DEDUCTIONS.iter().filter(|(_, applies)| applies(&lower)).map(|(amount, _)| amount).sum();
+    let seams = if sentence.seams { 0.1 } else { 0.0 };
+    let length = match sentence.text.split(' ').count() {
+        0..7 => 0.25,
+        7..=45 => 0.0,
+        _ => 0.4,
     };
-    score
+    3.0 * own + 0.6 * topic + figure + entities + place - deducted - seams - length
 }
+
+/// What pages say beside their subject.
+const NOISE: [&str; 18] = [
+    "cookie",
+    "copyright",
+    "all rights reserved",
+    "subscribe",
+    "newsletter",
+    "click here",
+    "sign up",
+    "log in",
+    "for more information",
+    "for more details",
+    "this page was last",
+    "privacy policy",
+    "terms of use",
+    "javascript",
+    "see also",
+    "in this chapter",
+    "in this section",
+    "retrieved",
+];
+/// How sentences begin that lead the reader and say nothing themselves.
+const TELLING_OFF: [&str; 30] = [
+    "as mentioned",
+    "as we",
+    "as you saw",
+    "click ",
+    "for example",
+    "for this example",
+    "here ",
+    "i ",
+    "if you ",
+    "in listing",
+    "i’",
+    "let's ",
+    "note that",
+    "note:",
+    "recall ",
+    "see ",
+    "the following",
+    "this article",
+    "this chapter",
+    "this document",
+    "this guide",
+    "this list",
+    "this page",
+    "this section",
+    "to do this",
+    "try ",
+    "we ",
+    "we'",
+    "we’",
+    "you can ",
+];
+/// What points at something else on the page.
+const POINTING: [&str; 6] = ["listing ", "figure ", "chapter ", "see fig", " section", "this example"];
+/// How sentences begin that stand on the one before.
+const REFERRING: [&str; 11] = ["it ", "this ", "these ", "they ", "however", "such ", "but ", "and ", "also", "thus", "therefore"];
 
 fn jaccard(a: &BTreeSet<String>, b: &BTreeSet<String>) -> f64 {
     let shared = a.intersection(b).count() as f64;
