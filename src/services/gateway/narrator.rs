@@ -222,6 +222,13 @@ mod tests {
     }
 
     #[test]
+    fn what_is_only_related_is_not_quoted_beside_the_answer() {
+        let danube = "The Danube is 2,850 km long and flows into the Black Sea. It passes through ten countries. The Danube carries freight.";
+        let whole = text(&answer("How long is the Danube?", &[passage(1, "The Danube", danube, 0.8)]));
+        assert!(whole.contains("2,850 km") && !whole.contains("ten countries") && !whole.contains("freight"), "{whole}");
+    }
+
+    #[test]
     fn the_same_sentence_from_two_passages_is_quoted_once() {
         let passages = [passage(1, "A", "Output rose to 40 tons in 2025.", 0.7), passage(2, "B", "Output rose to 40 tons in 2025.", 0.7)];
         assert_eq!(cites(&answer("To how many tons did output rise in 2025?", &passages)).len(), 1);

@@ -18,8 +18,10 @@ const NEARNESS_WEIGHT: f32 = 0.5;
 const FIGURE_WEIGHT: f32 = 0.2;
 /// What is left of a fragment's share of words.
 const FRAGMENT_SHARE: f32 = 0.5;
-/// A further sentence must reach this share of the best one's score.
+/// A further sentence must reach this share of the best one's score, and say something that was asked and that no chosen sentence says yet.
 const FURTHER_SHARE: f32 = 0.8;
+/// One that says nothing new must be about as relevant as the best: this share of its score, and of its words of the question.
+const ALIKE_SHARE: f32 = 0.9;
 /// The floor: the least share of the question's words, weighted, that a sentence must have. Where its passage is far from the question in meaning, common
 /// words meet by chance, and it must have more: [`FLOOR_SLOPE`] for each step of the cosine below [`COSINE_NEAR`], up to [`COVERAGE_FLOOR_FAR`]. Measured
 /// with the embedding model that ships, see the test `the_floor`.
@@ -53,6 +55,9 @@ struct Candidate<'a> {
     order: usize,
     coverage: f32,
     terms: HashSet<String>,
+    /// The question's words that stand in the sentence itself, and their share. What the sentence before it or the title lends does not count.
+    asked: HashSet<String>,
+    asked_share: f32,
     refers_back: bool,
 }
 
@@ -60,12 +65,15 @@ struct Candidate<'a> {
 pub(super) fn choose<'a>(question: &str, passages: &'a [RecalledPassage]) -> Vec<Chosen<'a>> {
     let asked: HashSet<String> = terms(question).into_iter().collect();
     let mut candidates = candidates(passages);
+    lend_measures(&asked, &mut candidates);
     let weights = weights(&asked, &candidates);
     let titles: Vec<HashSet<String>> = passages.iter().map(|passage| terms(&passage.title).into_iter().collect()).collect();
     let wanted = Wanted::read(question);
     for candidate in &mut candidates {
         let at = candidate.chosen.passage;
         candidate.coverage = coverage(&weights, &candidate.terms, &titles[at]);
+        candidate.asked.retain(|term| asked.contains(term));
+        candidate.asked_share = coverage(&weights, &candidate.asked, &HashSet::new());
         if is_fragment(candidate.chosen.text) {
             candidate.coverage *= FRAGMENT_SHARE;
         }
@@ -78,6 +86,38 @@ pub(super) fn choose<'a>(question: &str, passages: &'a [RecalledPassage]) -> Vec
         named[at] && candidate.coverage >= floor(passages[at].cosine)
     };
     pick(candidates, fits)
+}
+
+/// What a question asks by an adjective, sources say by a noun or a verb: "how heavy" is answered by "weighs" and "mass".
+const MEASURES: [(&str, &str); 12] = [
+    ("long", "length duration lasts takes"),
+    ("high", "height elevation altitude"),
+    ("tall", "height"),
+    ("deep", "depth"),
+    ("wide", "width"),
+    ("heavy", "weighs weight mass"),
+    ("fast", "speed"),
+    ("far", "distance"),
+    ("hot", "temperature"),
+    ("cold", "temperature"),
+    ("big", "size diameter area"),
+    ("large", "size diameter area"),
+];
+
+/// Gives sentences that measure what was asked the question's own word for it.
+fn lend_measures(asked: &HashSet<String>, candidates: &mut [Candidate<'_>]) {
+    for (word, said) in MEASURES {
+        let (word, said) = (terms(word), terms(said));
+        for word in word.into_iter().filter(|word| asked.contains(word)) {
+            for candidate in candidates.iter_mut() {
+                for terms in [&mut candidate.terms, &mut candidate.asked] {
+                    if said.iter().any(|said| terms.contains(said)) {
+                        terms.insert(word.clone());
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// For each passage, whether it has one of the names in the question (any, when the question has none): what is said of Venus does not answer for Pluto.
@@ -102,12 +142,21 @@ fn candidates(passages: &[RecalledPassage]) -> Vec<Candidate<'_>> {
     for (passage, recalled) in passages.iter().enumerate() {
         for (order, text) in sentences(&recalled.quotable).into_iter().enumerate() {
             let mut own: HashSet<String> = terms(text).into_iter().chain(recalled.reading().into_iter().flat_map(terms)).collect();
+            let asked = own.clone();
             let refers_back = order > 0 && refers_back(text);
             if refers_back && let Some(before) = found.last() {
                 // "Its mean temperature is 464 °C" speaks of what the sentence before it names.
                 own.extend(before.terms.iter().cloned());
             }
-            found.push(Candidate { chosen: Chosen { passage, text, score: 0.0 }, order, coverage: 0.0, terms: own, refers_back });
+            found.push(Candidate {
+                chosen: Chosen { passage, text, score: 0.0 },
+                order,
+                coverage: 0.0,
+                terms: own,
+                asked,
+                asked_share: 0.0,
+                refers_back,
+            });
         }
     }
     found
@@ -157,13 +206,15 @@ fn pick<'a>(mut candidates: Vec<Candidate<'a>>, fits: impl Fn(&Candidate<'a>) ->
     candidates.retain(fits);
     // Equal scores keep the order of recall, so that the same question over the same passages gives the same answer.
     candidates.sort_by(|a, b| b.chosen.score.total_cmp(&a.chosen.score));
-    let Some(best) = candidates.first().map(|candidate| candidate.chosen.score) else { return Vec::new() };
+    let Some((best, best_share)) = candidates.first().map(|best| (best.chosen.score, best.asked_share)) else { return Vec::new() };
     let mut picked: Vec<Candidate<'_>> = Vec::new();
     for candidate in candidates {
         if picked.len() == SENTENCES_MAX || candidate.chosen.score < FURTHER_SHARE * best {
             break;
         }
-        if !picked.iter().any(|other| say_the_same(&candidate, other)) {
+        let adds = candidate.asked.iter().any(|term| !picked.iter().any(|other| other.asked.contains(term)));
+        let alike = candidate.chosen.score >= ALIKE_SHARE * best && candidate.asked_share >= ALIKE_SHARE * best_share;
+        if (adds || alike) && !picked.iter().any(|other| say_the_same(&candidate, other)) {
             picked.push(candidate);
         }
     }
@@ -202,6 +253,7 @@ enum Wanted {
     Anything,
     Figure,
     Moment,
+    Reason,
 }
 
 impl Wanted {
@@ -211,6 +263,8 @@ impl Wanted {
         let how_much = |rest: &str| rest.split_whitespace().next().is_some_and(|word| !HOW_OF_MANNER.contains(&word));
         if asks(&[" when ", "what year", "which year", "what date", "since what", " wann ", " quand "]) {
             Self::Moment
+        } else if asks(&[" why ", "what causes", "what caused", " warum ", " pourquoi "]) {
+            Self::Reason
         } else if question.split(" how ").skip(1).any(how_much) || asks(&["what number", "percent", "wie viel", "combien"]) {
             Self::Figure
         } else {
@@ -224,6 +278,7 @@ impl Wanted {
             Self::Figure => {
                 text.bytes().any(|b| b.is_ascii_digit()) || text.split_whitespace().any(|word| NUMBER_WORDS.contains(&word.to_lowercase().as_str()))
             }
+            Self::Reason => REASON_WORDS.iter().any(|word| text.contains(word)),
             Self::Moment => has_year(text) || MONTHS.iter().any(|month| text.contains(month)),
         }
     }
@@ -232,6 +287,7 @@ impl Wanted {
 /// What follows "how" when no figure is asked for.
 const HOW_OF_MANNER: [&str; 18] =
     ["do", "does", "did", "is", "are", "was", "were", "can", "could", "to", "come", "should", "would", "will", "has", "have", "the", "i"];
+const REASON_WORDS: [&str; 7] = ["because", "Because", "due to", "owing to", "as a result", "caused by", "weil"];
 const NUMBER_WORDS: [&str; 12] = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"];
 const MONTHS: [&str; 12] =
     ["January", "February", "March", "April", "May ", "June", "July", "August", "September", "October", "November", "December"];
