@@ -14,6 +14,8 @@ pub const MINUTES_MIN: u32 = 5;
 pub const MINUTES_MAX: u32 = 525_600;
 /// Occurrences of a cron expression that are looked at to find two that are too close.
 const CRON_LOOK_AHEAD: usize = 64;
+/// Spans of four years in which an occurrence is looked for: 29 February on one day of the week comes every 28 years, or 40 around 2100.
+const CRON_WINDOWS: usize = 11;
 /// Where the look-ahead starts: any fixed moment will do, 2026-01-01T00:00:00Z.
 const CRON_LOOK_FROM_MILLIS: i64 = 1_767_225_600_000;
 
@@ -70,8 +72,7 @@ impl Schedule {
             Self::Every { minutes } => Some(after.plus(Duration::from_secs(u64::from(*minutes) * 60))),
             Self::Cron { expression, time_zone } => {
                 let crontab = cronexpr::parse_crontab(&format!("{expression} {time_zone}")).ok()?;
-                let next = crontab.find_next(cronexpr::MakeTimestamp(after.to_jiff())).ok()?;
-                Some(Timestamp::from_jiff(next.timestamp()))
+                next_of(&crontab, after.to_jiff()).map(Timestamp::from_jiff)
             }
         }
     }
@@ -97,21 +98,29 @@ fn check_cron(expression: &str, time_zone: &str) -> Result<(), Invalid> {
         // The library's text ends in a drawing of the place; its first line says what is wrong.
         wrong(format!("{expression:?} is not a cron expression: {}", error.to_string().lines().next().unwrap_or_default()))
     })?;
-    let start = cronexpr::MakeTimestamp(Timestamp::from_millis(CRON_LOOK_FROM_MILLIS).to_jiff());
-    let never = || wrong(format!("{expression:?} never comes"));
-    let mut previous: Option<jiff::Timestamp> = None;
-    for at in crontab.iter_after(start).map_err(|_| never())?.take(CRON_LOOK_AHEAD) {
-        let at = at.map_err(|_| never())?.timestamp();
-        if previous.is_some_and(|previous| at.as_second() - previous.as_second() < i64::from(MINUTES_MIN) * 60) {
+    let start = Timestamp::from_millis(CRON_LOOK_FROM_MILLIS).to_jiff();
+    let first = next_of(&crontab, start).ok_or_else(|| wrong(format!("{expression:?} never comes")))?;
+    let moments: Vec<jiff::Timestamp> = std::iter::successors(Some(first), |at| next_of(&crontab, *at)).take(CRON_LOOK_AHEAD).collect();
+    for pair in moments.windows(2) {
+        if pair[1].as_second() - pair[0].as_second() < i64::from(MINUTES_MIN) * 60 {
             return Err(Invalid::new(
                 "schedule.expression",
                 format!("{expression:?} comes more often than every {MINUTES_MIN} minutes"),
                 format!("Leave at least {MINUTES_MIN} minutes between two runs, for example `*/15 * * * *`."),
             ));
         }
-        previous = Some(at);
     }
-    previous.map(|_| ()).ok_or_else(never)
+    Ok(())
+}
+
+/// The first moment after `after`; `None` when there is none in [`CRON_WINDOWS`] times four years.
+fn next_of(crontab: &cronexpr::Crontab, after: jiff::Timestamp) -> Option<jiff::Timestamp> {
+    // The library looks four years ahead, and 29 February can be eight away: then from where it stopped.
+    let four_years = jiff::SignedDuration::from_hours(4 * 365 * 24);
+    std::iter::successors(Some(after), |from| from.checked_add(four_years).ok())
+        .take(CRON_WINDOWS)
+        .find_map(|from| crontab.find_next(cronexpr::MakeTimestamp(from)).ok())
+        .map(|next| next.timestamp())
 }
 
 #[cfg(test)]
@@ -168,6 +177,13 @@ mod tests {
             now = next;
         }
         assert!(now >= at("2026-10-27T00:00:00Z") && now <= at("2026-10-29T00:00:00Z"), "{now}");
+    }
+
+    #[test]
+    fn the_leap_day_comes_though_2100_has_none() {
+        let schedule = cron("0 0 29 2 *", "UTC");
+        assert_eq!(schedule.next_after(at("2026-11-22T10:00:00Z")), Some(at("2028-02-29T00:00:00Z")));
+        assert_eq!(schedule.next_after(at("2097-01-01T00:00:00Z")), Some(at("2104-02-29T00:00:00Z")));
     }
 
     #[test]
