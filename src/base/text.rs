@@ -16,12 +16,14 @@ pub fn collapse_whitespace(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// An error's words as a sentence for people: a capital at the start, a full stop at the end.
+/// An error's words as a sentence for people: a capital at the start, unless it begins with a name such as `a.txt`, and a full stop at the end.
 #[must_use]
 pub fn sentence(words: impl std::fmt::Display) -> String {
     let words = words.to_string();
     let mut rest = words.chars();
-    let first: String = rest.next().map(|first| first.to_uppercase().collect()).unwrap_or_default();
+    let first = words.split_whitespace().next().unwrap_or_default().trim_end_matches([',', ':', ';', '.']);
+    let is_word = first.chars().all(|c| c.is_alphabetic() || matches!(c, '\'' | '’' | '-'));
+    let first: String = rest.next().map(|c| if is_word { c.to_uppercase().collect() } else { c.to_string() }).unwrap_or_default();
     let stop = if words.ends_with(['.', '!', '?']) { "" } else { "." };
     format!("{first}{}{stop}", rest.as_str())
 }
@@ -53,6 +55,8 @@ mod tests {
     fn words_become_a_sentence() {
         assert_eq!(sentence("a name holds text only"), "A name holds text only.");
         assert_eq!(sentence("Done."), "Done.");
+        assert_eq!(sentence("notes.txt has no text"), "notes.txt has no text.");
+        assert_eq!(sentence("no: it's over"), "No: it's over.");
     }
 
     #[test]

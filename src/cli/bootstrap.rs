@@ -1,13 +1,12 @@
 //! `onsite bootstrap`: the token that lets the first admin in, for the operator on the server itself.
 
 use std::io::IsTerminal;
-use std::os::unix::fs::MetadataExt;
 
 use clap::Subcommand;
 use serde_json::json;
 
-use super::DataDirArgument;
 use super::outcome::{CommandResult, Failure, say};
+use super::{DataDirArgument, require_database, require_owner};
 use crate::base::clock::Timestamp;
 use crate::base::paths::DataDir;
 use crate::base::seams::Seams;
@@ -94,7 +93,7 @@ fn status_json(status: &BootstrapStatus, now: Timestamp, running: bool) -> serde
 
 fn reissue(dir: &DataDir) -> CommandResult {
     require_database(dir)?;
-    require_owner(dir)?;
+    require_owner(dir, "bootstrap reissue")?;
     let seams = Seams::system();
     let store = Store::open(dir, StoreOptions { readers_max: 1, now: seams.now() }).map_err(|error| match error {
         OpenError::InUse { .. } => Failure::failed(
@@ -109,28 +108,6 @@ fn reissue(dir: &DataDir) -> CommandResult {
         say(format!("bootstrap token {}", issued.token.expose()));
     }
     Ok(())
-}
-
-fn require_database(dir: &DataDir) -> CommandResult {
-    let path = dir.database();
-    if path.exists() {
-        return Ok(());
-    }
-    Err(Failure::failed(format!("{} does not exist: start `onsite serve` once, or name the right --data-dir", path.display())))
-}
-
-/// Whatever is written here must stay readable for the server's own user: root in its place would lock the server out.
-fn require_owner(dir: &DataDir) -> CommandResult {
-    let owner = std::fs::metadata(dir.path()).map_err(|error| Failure::failed(format!("{}: {error}", dir.path().display())))?.uid();
-    let ours = rustix::process::geteuid().as_raw();
-    if owner == ours {
-        return Ok(());
-    }
-    Err(Failure::failed(format!(
-        "{} belongs to the user with id {owner}, and this runs as {ours}: run it as its owner, for example `sudo -u '#{owner}' onsite bootstrap reissue --data-dir {}`",
-        dir.path().display(),
-        dir.path().display()
-    )))
 }
 
 #[cfg(test)]

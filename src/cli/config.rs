@@ -6,7 +6,7 @@ use serde_json::json;
 use super::DataDirArgument;
 use super::outcome::{CommandResult, say, table};
 use crate::config::definition::Used;
-use crate::config::definitions;
+use crate::config::{definitions, reference};
 
 /// Show settings with their origin.
 #[derive(Debug, Subcommand)]
@@ -19,11 +19,16 @@ pub(in crate::cli) enum ConfigCommand {
         #[arg(long)]
         json: bool,
     },
+    /// The manual of every setting, in Markdown: what stands in docs/settings.md.
+    Reference,
 }
 
 impl ConfigCommand {
     pub(in crate::cli) fn run(self) -> CommandResult {
-        let Self::Show { data, json } = self;
+        let Self::Show { data, json } = self else {
+            say(reference::markdown().trim_end());
+            return Ok(());
+        };
         let config = data.config()?;
         let origin = |name| config.values.get(name).map_or_else(String::new, |value| value.origin.to_string());
         if json {

@@ -24,6 +24,9 @@ pub(in crate::cli) struct Healthcheck {
     /// It serves plain HTTP (`onsite serve --dev`).
     #[arg(long)]
     dev: bool,
+    /// The appliance's own JSON document instead of text.
+    #[arg(long)]
+    json: bool,
 }
 
 impl Healthcheck {
@@ -35,8 +38,17 @@ impl Healthcheck {
             self.ask().map_err(|error| Failure::failed(format!("no answer from {}: {error}; is `onsite serve` running there?", self.address)))?;
         let status = answer.split_whitespace().nth(1).unwrap_or_default().to_owned();
         let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body).trim();
-        say(body);
-        if status == "200" { Ok(()) } else { Err(Failure::CheckFailed) }
+        let ready = status == "200";
+        if self.json {
+            say(body);
+        } else if ready {
+            say("ready");
+        } else {
+            let answer: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+            let reasons: Vec<&str> = answer["reasons"].as_array().into_iter().flatten().filter_map(serde_json::Value::as_str).collect();
+            say(format!("not ready: {}", if reasons.is_empty() { format!("it answered {status}") } else { reasons.join(", ") }));
+        }
+        if ready { Ok(()) } else { Err(Failure::CheckFailed) }
     }
 
     fn ask(&self) -> std::io::Result<String> {

@@ -3,8 +3,8 @@
 use clap::Subcommand;
 use serde_json::json;
 
-use super::DataDirArgument;
 use super::outcome::{CommandResult, Failure, say};
+use super::{DataDirArgument, require_database};
 use crate::store::{ledger, open_read_only};
 
 /// Check the token ledger.
@@ -23,11 +23,8 @@ pub(in crate::cli) enum LedgerCommand {
 impl LedgerCommand {
     pub(in crate::cli) fn run(self) -> CommandResult {
         let Self::Verify { data, json } = self;
-        let path = data.dir().database();
-        if !path.exists() {
-            return Err(Failure::failed(format!("{} does not exist: start `onsite serve` once, or name the right --data-dir", path.display())));
-        }
-        let connection = open_read_only(&path).map_err(Failure::failed)?;
+        require_database(&data.dir())?;
+        let connection = open_read_only(&data.dir().database()).map_err(Failure::failed)?;
         let report = ledger::verify(&connection).map_err(Failure::failed)?;
         if json {
             say(json!({

@@ -1,16 +1,19 @@
-//! `onsite migrate`: the state of the database schema.
+//! `onsite migrate`: the state of the database schema, and bringing it up to date without serving.
 
 use clap::Subcommand;
 use serde_json::json;
 
-use super::DataDirArgument;
 use super::outcome::{CommandResult, Failure, say, table};
-use crate::store::{migrate, open_read_only};
+use super::{DataDirArgument, require_database, require_owner};
+use crate::base::paths::DataDir;
+use crate::base::seams::Seams;
+use crate::store::migrate::{self, MigrationState};
+use crate::store::{OpenError, Store, StoreOptions, open_read_only};
 
-/// Show the state of the database schema.
+/// Show the state of the database schema, or bring it up to date.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum MigrateCommand {
-    /// Every migration and when it was applied. Waiting ones are applied by the next `onsite serve`, after a backup.
+    /// Every migration and when it was applied.
     Status {
         #[command(flatten)]
         data: DataDirArgument,
@@ -18,24 +21,63 @@ pub(in crate::cli) enum MigrateCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Apply the waiting migrations, after a backup, as the next `onsite serve` would. The server must be stopped.
+    Up {
+        #[command(flatten)]
+        data: DataDirArgument,
+        /// One JSON document instead of text.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 impl MigrateCommand {
     pub(in crate::cli) fn run(self) -> CommandResult {
-        let Self::Status { data, json } = self;
-        let path = data.dir().database();
-        if !path.exists() {
-            return Err(Failure::failed(format!("{} does not exist: start `onsite serve` once, or name the right --data-dir", path.display())));
+        match self {
+            Self::Status { data, json } => show(&data.dir(), json),
+            Self::Up { data, json } => up(&data.dir(), json),
         }
-        let connection = open_read_only(&path).map_err(Failure::failed)?;
-        let states = migrate::status(&connection).map_err(Failure::failed)?;
-        if json {
-            say(json!({ "migrations": states }));
-            return Ok(());
-        }
-        let mut rows = vec![["MIGRATION", "APPLIED"].map(str::to_owned).to_vec()];
-        rows.extend(states.into_iter().map(|state| vec![state.name, state.applied_at.map_or_else(|| "waiting".to_owned(), |at| at.to_string())]));
-        say(table(&rows));
-        Ok(())
     }
+}
+
+fn states(dir: &DataDir) -> Result<Vec<MigrationState>, Failure> {
+    require_database(dir)?;
+    let connection = open_read_only(&dir.database()).map_err(Failure::failed)?;
+    migrate::status(&connection).map_err(Failure::failed)
+}
+
+fn show(dir: &DataDir, json: bool) -> CommandResult {
+    let states = states(dir)?;
+    if json {
+        say(json!({ "migrations": states }));
+        return Ok(());
+    }
+    let mut rows = vec![["MIGRATION", "APPLIED"].map(str::to_owned).to_vec()];
+    rows.extend(states.into_iter().map(|state| vec![state.name, state.applied_at.map_or_else(|| "waiting".to_owned(), |at| at.to_string())]));
+    say(table(&rows));
+    Ok(())
+}
+
+fn up(dir: &DataDir, json: bool) -> CommandResult {
+    let (applied, waiting): (Vec<_>, Vec<_>) = states(dir)?.into_iter().partition(|state| state.applied_at.is_some());
+    let waiting: Vec<String> = waiting.into_iter().map(|state| state.name).collect();
+    if !waiting.is_empty() {
+        require_owner(dir, "migrate up")?;
+        let options = StoreOptions { readers_max: 1, now: Seams::system().now() };
+        Store::open(dir, options).map_err(|error| match error {
+            OpenError::InUse { .. } => Failure::failed("the server is running: stop it (systemctl stop onsite), run this again, start it"),
+            other => Failure::failed(other),
+        })?;
+    }
+    if json {
+        say(json!({ "applied": waiting }));
+    } else if waiting.is_empty() {
+        say("nothing to do: every migration is applied");
+    } else {
+        say(format!("applied {}", waiting.join(", ")));
+        if !applied.is_empty() {
+            say(format!("the database as it was before is in {}", dir.backups().display()));
+        }
+    }
+    Ok(())
 }

@@ -13,10 +13,12 @@ mod migrate;
 mod outcome;
 mod serve;
 
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use outcome::Failure;
 
 use crate::base::paths::DataDir;
 use crate::config::sources::Sources;
@@ -52,7 +54,7 @@ enum Command {
     /// Make, read, check and enter activation codes.
     #[command(subcommand)]
     License(license::LicenseCommand),
-    /// Show the state of the database schema.
+    /// Show the state of the database schema, or bring it up to date.
     #[command(subcommand)]
     Migrate(migrate::MigrateCommand),
 }
@@ -74,6 +76,28 @@ impl DataDirArgument {
     fn config(&self) -> Result<Config, Vec<Problem>> {
         Config::load(&Sources::of_process(self.dir().settings()))
     }
+}
+
+/// A command that works on a database makes none: a wrong `--data-dir` would look like an empty appliance.
+fn require_database(dir: &DataDir) -> outcome::CommandResult {
+    let path = dir.database();
+    if path.exists() {
+        return Ok(());
+    }
+    Err(Failure::failed(format!("{} does not exist: start `onsite serve` once, or name the right --data-dir", path.display())))
+}
+
+/// Whatever a command writes must stay readable for the server's own user: root in its place would lock the server out.
+fn require_owner(dir: &DataDir, command: &str) -> outcome::CommandResult {
+    let path = dir.path().display();
+    let owner = std::fs::metadata(dir.path()).map_err(|error| Failure::failed(format!("{path}: {error}")))?.uid();
+    let ours = rustix::process::geteuid().as_raw();
+    if owner == ours {
+        return Ok(());
+    }
+    Err(Failure::failed(format!(
+        "{path} belongs to the user with id {owner}, and this runs as {ours}: run it as its owner, for example `sudo -u '#{owner}' onsite {command} --data-dir {path}`"
+    )))
 }
 
 /// Parses the arguments, runs the command and returns its exit code.

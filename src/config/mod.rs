@@ -10,6 +10,7 @@ pub mod miners;
 pub mod models;
 pub mod orchestration;
 pub mod recall;
+pub mod reference;
 pub mod server;
 pub mod sources;
 pub mod tokens;
@@ -67,23 +68,24 @@ pub struct Config {
     pub values: Values,
 }
 
+/// The sections with their titles and settings.
+pub const SECTIONS: [(&str, &[Definition]); 11] = [
+    ("HTTP server", server::Server::DEFINITIONS),
+    ("Orchestration", orchestration::Orchestration::DEFINITIONS),
+    ("Broker", broker::Broker::DEFINITIONS),
+    ("Miners and router", miners::Miners::DEFINITIONS),
+    ("Recall", recall::Recall::DEFINITIONS),
+    ("Browser", browser::Browser::DEFINITIONS),
+    ("Tokens", tokens::Tokens::DEFINITIONS),
+    ("Models and keys", models::Models::DEFINITIONS),
+    ("Sign-in and mail", auth::Auth::DEFINITIONS),
+    ("Licence and bundle", licence::Licence::DEFINITIONS),
+    ("Appliance", appliance::Appliance::DEFINITIONS),
+];
+
 /// Every setting that is known, section by section.
 pub fn definitions() -> impl Iterator<Item = &'static Definition> {
-    [
-        server::Server::DEFINITIONS,
-        orchestration::Orchestration::DEFINITIONS,
-        broker::Broker::DEFINITIONS,
-        miners::Miners::DEFINITIONS,
-        recall::Recall::DEFINITIONS,
-        browser::Browser::DEFINITIONS,
-        tokens::Tokens::DEFINITIONS,
-        models::Models::DEFINITIONS,
-        auth::Auth::DEFINITIONS,
-        licence::Licence::DEFINITIONS,
-        appliance::Appliance::DEFINITIONS,
-    ]
-    .into_iter()
-    .flatten()
+    SECTIONS.into_iter().flat_map(|(_, definitions)| definitions)
 }
 
 impl Config {

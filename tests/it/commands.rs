@@ -85,6 +85,27 @@ fn a_second_instance_a_taken_port_and_a_newer_database_are_told_apart() {
 }
 
 #[test]
+fn migrations_are_shown_and_applied_and_a_running_server_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().display().to_string();
+    let (status, _, error) = code(&["migrate", "up", "--data-dir", &dir]);
+    assert!(status == 1 && error.contains("does not exist"), "{status} {error}");
+    let served = Served::start(folder.path());
+    assert_eq!(code(&["migrate", "up", "--data-dir", &dir]), (0, "nothing to do: every migration is applied\n".into(), String::new()));
+    assert!(served.terminate());
+    // A database without a schema: everything waits.
+    let empty = tempfile::tempdir().unwrap();
+    std::fs::write(empty.path().join("onsite.db"), b"").unwrap();
+    let dir = empty.path().display().to_string();
+    let (status, text, _) = code(&["migrate", "status", "--data-dir", &dir]);
+    assert!(status == 0 && text.contains("waiting"), "{status} {text}");
+    let (status, text, error) = code(&["migrate", "up", "--json", "--data-dir", &dir]);
+    assert!(status == 0 && text.contains("0001_accounts"), "{status} {text} {error}");
+    let (status, text, _) = code(&["migrate", "status", "--data-dir", &dir]);
+    assert!(status == 0 && !text.contains("waiting"), "{status} {text}");
+}
+
+#[test]
 fn every_setting_is_shown_with_its_origin_and_no_secret() {
     let folder = tempfile::tempdir().unwrap();
     let output = crate::binary::onsite()

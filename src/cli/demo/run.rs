@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use url::Url;
 
 use super::client::Client;
-use super::show::{Show, list, text};
+use super::show::{Progress, Show, list, text};
 use super::verify::Verifier;
 use super::{Answer, Demo, DemoError, Ledger, Outcome, site};
 use crate::app::{Instance, StartOptions};
+use crate::base::clock::Clock;
 use crate::base::paths::DataDir;
 use crate::base::seams::Seams;
 use crate::base::secret::new_token;
@@ -73,7 +75,7 @@ pub(super) async fn demo(options: &Demo) -> Result<Outcome, DemoError> {
     steps.done("prepare", &format!("made a company and an automation over {url}"));
 
     let mut outcome = Outcome::default();
-    let run = collect(&client, &company, &widget, options.pages).await?;
+    let run = collect(&client, &company, &widget, options.pages, &seams.clock).await?;
     steps.done("run", &format!("collected {} pages, reported, recalled {} chunks", run["pages_collected"], run["chunks"]));
     let report = client.get(&format!("/api/companies/{company}/reports/{}", text(&run, "report_id"))).await?;
     show.report(&report);
@@ -175,27 +177,32 @@ async fn prepare(client: &Client, url: &Url, pages: u32) -> Result<(String, Stri
 }
 
 /// Starts a run and follows it to its last event.
-async fn collect(client: &Client, company: &str, widget: &str, pages: u32) -> Result<Value, DemoError> {
+async fn collect(client: &Client, company: &str, widget: &str, pages: u32, clock: &Arc<dyn Clock>) -> Result<Value, DemoError> {
     let run = client.post(&format!("/api/companies/{company}/widgets/{widget}/runs"), json!({})).await?;
     let path = format!("/api/companies/{company}/runs/{}", text(&run, "id"));
-    let pages_bar = Show::bar("collecting", u64::from(pages));
-    let mut chunks_bar = None;
+    let mut collecting = Some(Progress::new("collecting", "pages at most", Arc::clone(clock)));
+    let mut embedding = None;
     client
         .follow(&format!("{path}/events"), |event| match event.kind.as_str() {
-            "page" => pages_bar.inc(1),
+            "page" => {
+                if let Some(progress) = &mut collecting {
+                    progress.at(event.data["n"].as_u64().unwrap_or_default(), u64::from(pages));
+                }
+            }
             "ingest" => {
-                pages_bar.finish_and_clear();
-                let total = event.data["total"].as_u64().unwrap_or_default();
-                let bar = chunks_bar.get_or_insert_with(|| Show::bar("embedding", total));
-                bar.set_length(total);
-                bar.set_position(event.data["done"].as_u64().unwrap_or_default());
+                if let Some(progress) = collecting.take() {
+                    progress.clear();
+                }
+                let (done, total) = (event.data["done"].as_u64().unwrap_or_default(), event.data["total"].as_u64().unwrap_or_default());
+                if total > 0 {
+                    embedding.get_or_insert_with(|| Progress::new("embedding", "chunks", Arc::clone(clock))).at(done, total);
+                }
             }
             _ => {}
         })
         .await?;
-    pages_bar.finish_and_clear();
-    if let Some(bar) = chunks_bar {
-        bar.finish_and_clear();
+    for progress in collecting.into_iter().chain(embedding) {
+        progress.clear();
     }
     let run = client.get(&path).await?;
     match (text(&run, "state"), text(&run, "ingest")) {

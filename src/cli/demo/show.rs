@@ -1,11 +1,14 @@
 //! How the demo looks in a terminal. With `--json` everything but the last line goes to standard error.
 
+use std::io::IsTerminal;
+use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
 use super::{Answer, Ledger};
+use crate::base::clock::Clock;
 
 /// Prints to standard output, or to standard error when that is kept for JSON.
 #[derive(Clone, Copy, Debug)]
@@ -28,16 +31,6 @@ impl Show {
 
     pub(super) fn step(self, what: &str, took: Duration) {
         self.line(format_args!("  ✓ {what:<58} {:>7.2} s", took.as_secs_f64()));
-    }
-
-    /// A bar on standard error; hidden when that is not a terminal.
-    pub(super) fn bar(what: &'static str, length: u64) -> ProgressBar {
-        let bar = ProgressBar::new(length);
-        if let Ok(style) = ProgressStyle::with_template("    {msg:<12} {bar:32} {pos}/{len}") {
-            bar.set_style(style);
-        }
-        bar.set_message(what);
-        bar
     }
 
     pub(super) fn report(self, report: &Value) {
@@ -81,6 +74,60 @@ impl Show {
     }
 }
 
+/// How far something is, on standard error: a bar on a terminal, else a line now and then.
+pub(super) struct Progress {
+    what: &'static str,
+    unit: &'static str,
+    bar: Option<ProgressBar>,
+    clock: Arc<dyn Clock>,
+    told_at: Option<Duration>,
+}
+
+/// Least time between two plain lines.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+impl Progress {
+    pub(super) fn new(what: &'static str, unit: &'static str, clock: Arc<dyn Clock>) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(0);
+            if let Ok(style) = ProgressStyle::with_template("    {msg:<12} {bar:32} {pos}/{len}") {
+                bar.set_style(style);
+            }
+            bar.set_message(what);
+            bar
+        });
+        Self { what, unit, bar, clock, told_at: None }
+    }
+
+    pub(super) fn at(&mut self, done: u64, total: u64) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(total);
+            bar.set_position(done);
+        } else if self.is_due() {
+            eprintln!("{}", self.line(done, total));
+        }
+    }
+
+    fn is_due(&mut self) -> bool {
+        let now = self.clock.elapsed();
+        let due = self.told_at.is_none_or(|told| now.saturating_sub(told) >= LINE_EVERY);
+        if due {
+            self.told_at = Some(now);
+        }
+        due
+    }
+
+    fn line(&self, done: u64, total: u64) -> String {
+        format!("    {}: {done} of {total} {}", self.what, self.unit)
+    }
+
+    pub(super) fn clear(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 /// A number without the decimal point that JSON gives to whole ones.
 fn number(value: &Value) -> String {
     value.as_f64().map_or_else(|| value.to_string(), |number| number.to_string())
@@ -94,4 +141,22 @@ pub(super) fn text<'a>(value: &'a Value, name: &str) -> &'a str {
 /// An array member of a JSON object; empty when it is not there.
 pub(super) fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
     value[name].as_array().map_or(&[], Vec::as_slice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::clock::{FakeClock, Timestamp};
+
+    #[test]
+    fn without_a_terminal_a_line_comes_at_once_and_then_every_ten_seconds() {
+        let clock = Arc::new(FakeClock::new(Timestamp::from_millis(0)));
+        let mut progress = Progress { bar: None, ..Progress::new("collecting", "pages at most", clock.clone()) };
+        assert!(progress.is_due() && !progress.is_due());
+        clock.advance(Duration::from_secs(9));
+        assert!(!progress.is_due());
+        clock.advance(Duration::from_secs(1));
+        assert!(progress.is_due() && !progress.is_due());
+        assert_eq!(progress.line(3, 50), "    collecting: 3 of 50 pages at most");
+    }
 }
