@@ -29,6 +29,7 @@ pub mod reports;
 pub mod retention;
 pub mod run_ingests;
 pub mod run_pages;
+pub mod run_recovery;
 pub mod runs;
 pub mod sessions;
 pub mod users;

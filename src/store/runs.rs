@@ -6,12 +6,12 @@ use super::events::{NewEvent, append_in};
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
 use crate::model::ids::{CompanyId, RunId, UserId, WidgetId};
-use crate::model::run::{ATTEMPTS_MAX, IngestState, PageFate, Run, RunError, RunState, Transition, Trigger};
+use crate::model::run::{IngestState, PageFate, Run, RunError, RunState, Transition, Trigger};
 use crate::model::run_event::RunEvent;
 
 crate::text_column!(RunState, IngestState, Trigger, PageFate);
 
-const COLUMNS: &str = "id, company_id, widget_id, state, ingest, trigger, attempt, cancel_asked, requested_by, pages_planned, pages_collected, \
+pub(in crate::store) const COLUMNS: &str = "id, company_id, widget_id, state, ingest, trigger, attempt, cancel_asked, requested_by, pages_planned, pages_collected, \
                        chunks, findings, metrics, report_id, error_json, queued_at, started_at, finished_at, notice_json";
 
 /// A run to queue.
@@ -55,17 +55,6 @@ pub enum CancelOutcome {
     AlreadyOver(RunState),
     /// There is no such run.
     NoSuchRun,
-}
-
-/// What a start found to mend.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Recovered {
-    /// Runs that were put back into the queue.
-    pub requeued: Vec<RunId>,
-    /// Runs that were given up or whose cancellation was completed.
-    pub ended: Vec<RunId>,
-    /// Runs whose ingest starts over.
-    pub ingests: Vec<RunId>,
 }
 
 /// How much is going on, in the whole appliance.
@@ -185,55 +174,6 @@ impl Store {
         .await
     }
 
-    /// Mends what a dead process left: working runs go back into the queue or, after [`ATTEMPTS_MAX`] attempts, fail; ingests start over.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn recover_runs(&self, now: Timestamp) -> Result<Recovered, StoreError> {
-        self.write("recover runs", move |tx| {
-            let mut recovered = Recovered::default();
-            for run in working(tx)? {
-                if run.cancel_asked {
-                    end(tx, &run.id, None, now)?;
-                    recovered.ended.push(run.id);
-                } else if run.attempt >= ATTEMPTS_MAX {
-                    end(tx, &run.id, Some(interrupted()), now)?;
-                    recovered.ended.push(run.id);
-                } else if let Some(back) = run.state.to(RunState::Queued) {
-                    enter(tx, &run.id, back)?;
-                    tell(tx, &run.id, &[RunEvent::State(RunState::Queued)], now)?;
-                    recovered.requeued.push(run.id);
-                }
-            }
-            recovered.ingests = super::run_ingests::recover(tx, now)?;
-            Ok(recovered)
-        })
-        .await
-    }
-
-    /// Puts a working run back into the queue because the app stops in good order: that does not count as an attempt.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn put_back_run(&self, id: RunId, now: Timestamp) -> Result<bool, StoreError> {
-        self.write("put back run", move |tx| {
-            let Some(back) = one(tx, &id)?.state.to(RunState::Queued) else { return Ok(false) };
-            enter(tx, &id, back)?;
-            tx.execute("UPDATE widget_runs SET attempt = attempt - 1 WHERE id = ?1", [&id])?;
-            tell(tx, &id, &[RunEvent::State(RunState::Queued)], now)?;
-            Ok(true)
-        })
-        .await
-    }
-
-    /// Runs that are working, the longest-waiting first.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn working_runs(&self) -> Result<Vec<RunId>, StoreError> {
-        self.read("list working runs", |conn| Ok(working(conn)?.into_iter().map(|run| run.id).collect())).await
-    }
-
     /// One run of a company.
     ///
     /// # Errors
@@ -296,14 +236,6 @@ impl Store {
     }
 }
 
-fn interrupted() -> RunError {
-    RunError::new(
-        "interrupted_too_often",
-        format!("the process ended under this run {ATTEMPTS_MAX} times"),
-        "Look into the appliance's log for what ended it, then run the widget again.",
-    )
-}
-
 /// The active run of a widget.
 pub(in crate::store) fn active_run(tx: &Connection, widget: &WidgetId) -> Result<Option<RunId>, StoreError> {
     let sql = "SELECT id FROM widget_runs WHERE widget_id = ?1 AND state IN ('queued', 'collecting', 'extracting', 'reporting')";
@@ -340,16 +272,8 @@ pub(in crate::store) fn list(conn: &Connection, sql: &str, params: impl rusqlite
     Ok(runs)
 }
 
-fn working(tx: &Connection) -> Result<Vec<Run>, StoreError> {
-    // Written as the active index has it, less the queued ones, so that the index answers.
-    let sql = format!(
-        "SELECT {COLUMNS} FROM widget_runs WHERE state IN ('queued', 'collecting', 'extracting', 'reporting') AND state <> 'queued'
-         ORDER BY queued_at, id"
-    );
-    list(tx, &sql, [])
-}
-
-fn end(tx: &Connection, id: &RunId, error: Option<RunError>, now: Timestamp) -> Result<bool, StoreError> {
+/// Ends a run without a report. False when it had ended already.
+pub(in crate::store) fn end(tx: &Connection, id: &RunId, error: Option<RunError>, now: Timestamp) -> Result<bool, StoreError> {
     let run = one(tx, id)?;
     let target = if error.is_some() { RunState::Failed } else { RunState::Cancelled };
     let Some(transition) = run.state.to(target) else { return Ok(false) };
@@ -513,32 +437,5 @@ mod tests {
         assert_eq!(store.ask_run_cancel(widget.company_id.clone(), second.id.clone(), now).await.unwrap(), CancelOutcome::Asked);
         let recovered = store.recover_runs(now).await.unwrap();
         assert_eq!(recovered.ended, [second.id], "a restart completes a cancellation");
-    }
-
-    #[tokio::test]
-    async fn a_crash_in_each_working_state_puts_the_run_back_and_the_third_fails_it() {
-        let (store, _folder) = store_testing::store();
-        let widget = kept_widget(&store).await;
-        let now = widget.created_at;
-        store.queue_run(new_run(&widget)).await.unwrap();
-        let ways: [&[RunState]; 3] = [&[], &[RunState::Extracting], &[RunState::Extracting, RunState::Reporting]];
-        for (crash, way) in ways.into_iter().enumerate() {
-            let run = store.claim_next_run(now).await.unwrap().unwrap();
-            let mut state = run.state;
-            for &next in way {
-                assert!(store.advance_run(run.id.clone(), state.to(next).unwrap(), vec![], now).await.unwrap());
-                state = next;
-            }
-            let recovered = store.recover_runs(now).await.unwrap();
-            let run = store.run(widget.company_id.clone(), run.id).await.unwrap().unwrap();
-            if crash < 2 {
-                assert_eq!((run.state, recovered.requeued), (RunState::Queued, vec![run.id]));
-            } else {
-                assert_eq!((run.state, recovered.ended), (RunState::Failed, vec![run.id.clone()]));
-                assert_eq!(run.error.unwrap().code, "interrupted_too_often");
-                assert_eq!(kinds(&store, &run.id).await.last().unwrap(), "failed");
-            }
-        }
-        assert_eq!(store.run_counts().await.unwrap(), RunCounts::default());
     }
 }

@@ -1,6 +1,6 @@
 //! Widgets. A deleted one keeps its row, so that what it reported stays explained, and is seen by nobody.
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, Row};
 
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;

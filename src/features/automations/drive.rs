@@ -21,7 +21,7 @@ impl Automations {
     /// The store's failure.
     pub async fn recover(&self) -> Result<(), AutomationError> {
         let recovered = self.store().recover_runs(self.now()).await?;
-        if recovered != crate::store::runs::Recovered::default() {
+        if recovered != crate::store::run_recovery::Recovered::default() {
             tracing::warn!(
                 requeued = recovered.requeued.len(),
                 ended = recovered.ended.len(),

@@ -1,4 +1,6 @@
-//! The state of a crawl: sites with their queues, whose turn it is, and what an answer means.
+//! The state of a crawl: sites with their queues, and whose turn it is.
+
+mod answers;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -6,18 +8,16 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use http::header::{ACCEPT, CONTENT_TYPE, IF_MODIFIED_SINCE, IF_NONE_MATCH, RETRY_AFTER};
+use http::header::{ACCEPT, IF_MODIFIED_SINCE, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use url::Url;
 
-use super::crawl::{CrawlRequest, CrawlSettings, CrawlSummary, Ended, Fate, FetchedPage, PageLinks, PageOutcome, PageSink, Previous, Reason};
+use super::crawl::{CrawlRequest, CrawlSettings, CrawlSummary, Ended, Fate, PageLinks, PageOutcome, PageSink, Previous, Reason};
 use super::frontier::{Frontier, Refusal, is_later_page};
-use super::page::binary_kind;
-use super::politeness::{Pace, RETRY_AFTER_MAX, backoff};
+use super::politeness::Pace;
 use super::robots::{ROBOTS_BYTES_MAX, Robots};
-use super::sitemap::{self, SITEMAP_BYTES_MAX};
+use super::sitemap::SITEMAP_BYTES_MAX;
 use crate::base::seams::Seams;
-use crate::base::secret::sha256;
 use crate::model::crawl::Pagination;
 use crate::services::egress::{Egress, EgressError, FetchRequest, Fetched, Purpose, REDIRECTS_MAX, Target};
 
@@ -303,7 +303,8 @@ impl<'a, S: PageSink> Crawler<'a, S> {
         let kind = job.kind;
         let path = job.url.path().to_owned();
         Box::pin(async move {
-            let wanted = move |status: StatusCode, headers: &HeaderMap| kind != Kind::Page || (status.is_success() && is_readable(headers, &path));
+            let wanted =
+                move |status: StatusCode, headers: &HeaderMap| kind != Kind::Page || (status.is_success() && answers::is_readable(headers, &path));
             let answer = egress.fetch_when(request, wanted).await;
             Done { site, job, answer }
         })
@@ -331,57 +332,6 @@ impl<'a, S: PageSink> Crawler<'a, S> {
         Ok(())
     }
 
-    /// How long to wait before the same request again; `None`: no other try.
-    fn wait_before_retry(&self, job: &Job, answer: &Result<Fetched, EgressError>) -> Option<Duration> {
-        if job.attempt >= self.settings.attempts_max || self.requests_left == 0 {
-            return None;
-        }
-        let fetched = match answer {
-            Err(error) => return error.is_temporary().then(|| backoff(job.attempt, self.seams)),
-            Ok(fetched) => fetched,
-        };
-        if !matches!(fetched.status.as_u16(), 429 | 500 | 502 | 503 | 504) {
-            return None;
-        }
-        let asked = fetched.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok()).map(Duration::from_secs);
-        match asked {
-            Some(asked) if asked > RETRY_AFTER_MAX => None,
-            asked => Some(asked.unwrap_or_default().max(backoff(job.attempt, self.seams))),
-        }
-    }
-
-    fn read_robots(&mut self, site: usize, url: &Url, answer: Result<Fetched, EgressError>) {
-        let robots = Robots::from_answer(answer);
-        let mut taken = std::mem::replace(&mut self.sites[site], placeholder());
-        if let Some(seconds) = robots.delay_seconds() {
-            taken.pace.asked_to_wait(seconds);
-        }
-        taken.robots = Some(robots);
-        self.plan_sitemaps(&mut taken, url);
-        self.sites[site] = taken;
-    }
-
-    fn read_sitemap(&mut self, site: usize, url: &Url, answer: Result<Fetched, EgressError>) {
-        let Ok(fetched) = answer else { return };
-        if !fetched.status.is_success() {
-            return;
-        }
-        let map = sitemap::read(&fetched.body, url);
-        for map in map.maps {
-            if self.sitemaps_left > 0 && map.origin() == url.origin() {
-                self.sitemaps_left -= 1;
-                self.sites[site].later.push_back(Job::new(Kind::Sitemap, map, 0));
-            }
-        }
-        for page in map.pages {
-            match self.frontier.found(&page) {
-                Ok(page) => self.queue(page, 1, true),
-                Err(Refusal::Full) => break,
-                Err(_) => {}
-            }
-        }
-    }
-
     async fn read_page(&mut self, site: usize, job: Job, answer: Result<Fetched, EgressError>) -> Result<(), S::Error> {
         let fetched = match answer {
             Ok(fetched) => fetched,
@@ -399,40 +349,6 @@ impl<'a, S: PageSink> Crawler<'a, S> {
             self.follow(&job, &final_url, links);
         }
         Ok(())
-    }
-
-    fn judge(&mut self, site: usize, job: &Job, fetched: Fetched) -> Fate {
-        let skipped = |code, message: String| Fate::Skipped(Reason::new(code, message));
-        if fetched.status == StatusCode::NOT_MODIFIED && job.previous.is_some() {
-            return Fate::NotModified;
-        }
-        if !fetched.status.is_success() {
-            let mut reason = Reason::new("http_status", format!("the server answered with status {}", fetched.status));
-            reason.status = Some(fetched.status.as_u16());
-            return Fate::Failed(reason);
-        }
-        let to = &fetched.final_url;
-        match self.frontier.arrived(&job.url, to, job.is_start) {
-            Ok(()) => {}
-            Err(Refusal::Known) => return skipped("duplicate", format!("it redirects to {to}, which is known already")),
-            Err(_) => return skipped("off_site", format!("it redirects to {to}, which the widget's rules leave out")),
-        }
-        if to.origin() == job.url.origin()
-            && let Some(Err((reason, _))) = self.sites[site].robots.as_ref().map(|robots| robots.allows(to))
-        {
-            return Fate::Skipped(reason);
-        }
-        if fetched.declined {
-            let kind = fetched.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("of no declared type");
-            return skipped("unsupported_type", format!("it is {kind}, which holds no text that can be read"));
-        }
-        if let Some(kind) = binary_kind(&fetched.body) {
-            return skipped("binary", format!("it is {kind}, whatever its headers say"));
-        }
-        if !self.bodies.insert(sha256(&fetched.body)) {
-            return skipped("duplicate", "another page of this run has exactly the same content".into());
-        }
-        Fate::Fetched(FetchedPage { status: fetched.status, headers: fetched.headers, body: fetched.body, truncated: fetched.truncated })
     }
 
     fn follow(&mut self, job: &Job, page: &Url, links: PageLinks) {
@@ -480,10 +396,6 @@ impl<'a, S: PageSink> Crawler<'a, S> {
     }
 }
 
-fn placeholder() -> Site {
-    Site { robots: None, robots_asked: true, queue: VecDeque::new(), later: VecDeque::new(), pace: Pace::new(Duration::ZERO) }
-}
-
 fn add_conditions(headers: &mut HeaderMap, previous: &Previous) {
     let mut add = |name, value: &Option<String>| {
         if let Some(value) = value.as_deref().and_then(|value| HeaderValue::from_str(value).ok()) {
@@ -492,27 +404,4 @@ fn add_conditions(headers: &mut HeaderMap, previous: &Previous) {
     };
     add(IF_NONE_MATCH, &previous.etag);
     add(IF_MODIFIED_SINCE, &previous.last_modified);
-}
-
-/// Whether the head promises text that [`super::page::read`] reads. What is not declared is looked at.
-fn is_readable(headers: &HeaderMap, path: &str) -> bool {
-    const READ: [&str; 10] = [
-        "text/html",
-        "application/xhtml+xml",
-        "text/plain",
-        "text/markdown",
-        "text/x-markdown",
-        "text/csv",
-        "application/csv",
-        "text/tab-separated-values",
-        "application/json",
-        "text/json",
-    ];
-    const TEXT_ENDINGS: [&str; 8] = [".md", ".markdown", ".txt", ".csv", ".tsv", ".json", ".html", ".htm"];
-    let declared = headers.get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase()).unwrap_or_default();
-    match declared.split(';').next().unwrap_or_default().trim() {
-        "" => true,
-        "application/octet-stream" | "application/vnd.ms-excel" => TEXT_ENDINGS.iter().any(|ending| path.to_ascii_lowercase().ends_with(ending)),
-        other => READ.contains(&other) || other.ends_with("+json"),
-    }
 }

@@ -9,7 +9,7 @@ use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATI
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 use url::Url;
 
 use super::Egress;
@@ -19,6 +19,7 @@ use super::error::EgressError;
 use super::log::Attempt;
 use super::policy::Target;
 use super::request::{FetchRequest, Fetched, REDIRECTS_MAX, Streaming};
+use crate::base::clock::Clock;
 
 /// Headers that may follow a redirect to another origin. Everything else may be a credential.
 const HARMLESS_HEADERS: [&str; 6] = ["accept", "accept-encoding", "accept-language", "if-modified-since", "if-none-match", "user-agent"];
@@ -31,7 +32,8 @@ struct Opened {
     host: String,
     address: Option<IpAddr>,
     redirects: u8,
-    deadline: Instant,
+    /// On the clock's own scale, as [`elapsed`](crate::base::clock::Clock::elapsed) counts.
+    deadline: Duration,
 }
 
 impl Egress {
@@ -57,7 +59,7 @@ impl Egress {
         let (max_bytes, limit) = (request.max_bytes, request.timeout);
         let mut opened = self.open(request).await?;
         let declined = !wanted(opened.response.status(), opened.response.headers());
-        let taken = if declined { Ok((Bytes::new(), false)) } else { collect(&mut opened, max_bytes, limit).await };
+        let taken = if declined { Ok((Bytes::new(), false)) } else { collect(self.clock(), &mut opened, max_bytes, limit).await };
         match taken {
             Ok((body, truncated)) => {
                 opened.attempt.ended("ok");
@@ -112,7 +114,7 @@ impl Egress {
 
     /// Follows redirects to the first answer that is none.
     async fn open(&self, mut request: FetchRequest) -> Result<Opened, EgressError> {
-        let deadline = Instant::now() + request.timeout;
+        let deadline = self.clock().elapsed().saturating_add(request.timeout);
         let agent = self.user_agent();
         request.headers.entry(USER_AGENT).or_insert(agent);
         request.headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
@@ -146,7 +148,7 @@ impl Egress {
         }
     }
 
-    async fn hop(&self, request: &FetchRequest, target: &Target, deadline: Instant) -> Result<Response<Incoming>, EgressError> {
+    async fn hop(&self, request: &FetchRequest, target: &Target, deadline: Duration) -> Result<Response<Incoming>, EgressError> {
         let door = self.door();
         // The connector checks again, with the address; a pooled connection and an unlisted name end here, before anybody is asked.
         door.policy.precheck(target)?;
@@ -155,10 +157,8 @@ impl Egress {
             *headers = request.headers.clone();
         }
         let body = request.body.clone().unwrap_or_default();
-        match timeout_at(deadline, door.send(&request.url, builder, body, || self.tls())).await {
-            Ok(response) => response,
-            Err(_) => Err(EgressError::Timeout { host: target.host.clone(), waiting_for: "answer", limit: request.timeout }),
-        }
+        let late = || EgressError::Timeout { host: target.host.clone(), waiting_for: "answer", limit: request.timeout };
+        before(self.clock(), deadline, door.send(&request.url, builder, body, || self.tls())).await.ok_or_else(late)?
     }
 
     /// Whether a redirect is followed. Its address is checked where it is connected to, as any other.
@@ -217,16 +217,22 @@ fn redirected(request: &mut FetchRequest, visited: &[Url], status: StatusCode) {
     }
 }
 
-async fn collect(opened: &mut Opened, max_bytes: u64, limit: Duration) -> Result<(Bytes, bool), EgressError> {
+/// What comes of the work, unless the clock reaches the deadline first.
+async fn before<T>(clock: &dyn Clock, deadline: Duration, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        done = work => Some(done),
+        () = clock.sleep(deadline.saturating_sub(clock.elapsed())) => None,
+    }
+}
+
+async fn collect(clock: &dyn Clock, opened: &mut Opened, max_bytes: u64, limit: Duration) -> Result<(Bytes, bool), EgressError> {
     let host = &opened.host;
     let protocol = |reason: String| EgressError::Protocol { host: host.clone(), reason };
     let mut sink = BodySink::new(opened.response.headers(), max_bytes).map_err(protocol)?;
     loop {
-        let frame = timeout_at(opened.deadline, opened.response.body_mut().frame()).await.map_err(|_| EgressError::Timeout {
-            host: host.clone(),
-            waiting_for: "send its body",
-            limit,
-        })?;
+        let late = || EgressError::Timeout { host: host.clone(), waiting_for: "send its body", limit };
+        let frame = before(clock, opened.deadline, opened.response.body_mut().frame()).await.ok_or_else(late)?;
         let Some(frame) = frame else { break };
         let frame = frame.map_err(|error| explain(host, &error))?;
         let Some(chunk) = frame.data_ref() else { continue };

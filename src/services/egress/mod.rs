@@ -28,6 +28,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use url::Url;
 
+use crate::base::clock::Clock;
 use crate::base::seams::Seams;
 use crate::base::tasks::Tasks;
 use crate::model::egress::{EgressLogRow, EgressRule, RuleDraft};
@@ -183,6 +184,10 @@ impl Egress {
 
     fn settings(&self) -> &EgressSettings {
         &self.inner.settings
+    }
+
+    fn clock(&self) -> &dyn Clock {
+        &*self.inner.seams.clock
     }
 
     fn user_agent(&self) -> HeaderValue {
