@@ -23,6 +23,7 @@ use crate::jobs::chat_runner::ChatRunner;
 use crate::jobs::documents::DocumentIngest;
 use crate::jobs::{ChatRetention, ClockMark, Driver, Ingest, Reconciler, Retention, RunDriver, Schedule, SessionEnds};
 use crate::model::installation::new_install_id;
+use crate::services::audit::Audit;
 use crate::services::auth::bootstrap::{Bootstrap, BootstrapStart};
 use crate::services::auth::{Auth, AuthSettings};
 use crate::services::collect::crawl::CrawlSettings;
@@ -75,6 +76,7 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
 
     let auth = Auth::new(store.clone(), seams.clone(), tasks.clone(), &auth_settings(&config)).map_err(StartError::part("password hashing"))?;
     let companies = Companies::new(store.clone(), seams.clone());
+    let audit = Audit::new(store.clone(), seams.clone(), dir.clone());
     let token = Bootstrap::new(store.clone(), seams.clone(), dir);
     let bootstrap = token.start(config.appliance.bootstrap_token.clone()).await.map_err(StartError::part("the bootstrap token"))?;
     let setup = Setup::new(store.clone(), seams.clone(), auth.clone(), token);
@@ -147,6 +149,7 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
         body_bytes_max: BODY_BYTES_MAX,
     };
     let state = AppState {
+        audit,
         auth,
         automations,
         chat,

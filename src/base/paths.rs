@@ -1,5 +1,8 @@
 //! The layout of the data folder, in one place.
 
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// The data folder: everything the appliance keeps.
@@ -52,6 +55,12 @@ impl DataDir {
         self.0.join("backups")
     }
 
+    /// The key that signs the audit log's checkpoints, mode 0600.
+    #[must_use]
+    pub fn audit_key(&self) -> PathBuf {
+        self.0.join("audit-key.pem")
+    }
+
     /// Held while a process serves this folder.
     #[must_use]
     pub fn lock(&self) -> PathBuf {
@@ -63,4 +72,29 @@ impl DataDir {
     pub fn settings(&self) -> PathBuf {
         self.0.join("onsite.toml")
     }
+}
+
+/// Writes a secret to a new file of mode 0600 and puts it in place in one step: nobody sees a half, and a link planted under the
+/// name is replaced, not followed.
+///
+/// # Errors
+/// When it cannot be written; nothing is left behind then.
+pub fn write_private(path: &Path, contents: &[u8]) -> std::io::Result<()> {
+    let part = path.with_extension("part");
+    match std::fs::remove_file(&part) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let written = (|| {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
+        file.write_all(contents)?;
+        file.sync_all()?;
+        std::fs::rename(&part, path)?;
+        path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    })();
+    if written.is_err() {
+        // Whether this succeeds changes nothing for the caller, who is told of the first failure.
+        let _ = std::fs::remove_file(&part);
+    }
+    written
 }

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a check did not hold.
 
+mod audit;
 mod bootstrap;
 mod config;
 mod demo;
@@ -36,6 +37,9 @@ struct Cli {
 enum Command {
     /// Run the appliance.
     Serve(serve::Serve),
+    /// Check the audit log.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Look after the token that lets the first admin in.
     #[command(subcommand)]
     Bootstrap(bootstrap::BootstrapCommand),
@@ -105,6 +109,7 @@ fn require_owner(dir: &DataDir, command: &str) -> outcome::CommandResult {
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(command) => command.run(),
+        Command::Audit(command) => command.run(),
         Command::Bootstrap(command) => command.run(),
         Command::Config(command) => command.run(),
         Command::Demo(command) => command.run(),

@@ -1,13 +1,64 @@
 //! The audit log: appended to, never changed.
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::{Store, StoreError};
 use crate::model::audit::{AuditRow, Entry, GENESIS, Outcome, canonical_json};
+use crate::model::ids::CompanyId;
 
 crate::text_column!(Outcome);
 
+/// Rows to look at.
+#[derive(Clone, Debug, Default)]
+pub struct AuditFilter {
+    /// Only rows before this place; `None` = from the newest.
+    pub before: Option<i64>,
+    /// Only acts whose name begins so, such as `member.`.
+    pub action: Option<String>,
+    /// Only what this actor did.
+    pub actor: Option<String>,
+    /// Only what was done to this object.
+    pub object: Option<String>,
+    /// Only of this company.
+    pub company: Option<CompanyId>,
+    /// Only with this outcome.
+    pub outcome: Option<Outcome>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+const COLUMNS: &str = "sequence, at, actor, action, object, company_id, address, outcome, detail_json, previous_hash, hash";
+
 impl Store {
+    /// The rows that a filter lets through, the newest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn audit_rows(&self, filter: AuditFilter) -> Result<Vec<AuditRow>, StoreError> {
+        self.read("read audit", move |conn| {
+            let sql = format!(
+                "SELECT {COLUMNS} FROM audit_log WHERE (:before IS NULL OR sequence < :before)
+                   AND (:action IS NULL OR substr(action, 1, length(:action)) = :action) AND (:actor IS NULL OR actor = :actor)
+                   AND (:object IS NULL OR object = :object) AND (:company IS NULL OR company_id = :company)
+                   AND (:outcome IS NULL OR outcome = :outcome) ORDER BY sequence DESC LIMIT :limit"
+            );
+            let AuditFilter { before, action, actor, object, company, outcome, limit } = filter;
+            let mut statement = conn.prepare_cached(&sql)?;
+            let values = named_params! {":before": before, ":action": action, ":actor": actor, ":object": object, ":company": company,
+            ":outcome": outcome, ":limit": limit};
+            Ok(statement.query_map(values, read_row)?.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Place and hash of the newest row; 0 and [`GENESIS`] when there is none.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn audit_head(&self) -> Result<(i64, [u8; 32]), StoreError> {
+        self.read("read audit", head).await
+    }
+
     /// Appends an act to the audit log.
     ///
     /// # Errors
@@ -21,25 +72,14 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn audit_after(&self, after: i64, limit: u32) -> Result<Vec<AuditRow>, StoreError> {
-        self.read("read audit", move |conn| {
-            let mut statement = conn.prepare_cached(
-                "SELECT sequence, at, actor, action, object, company_id, address, outcome, detail_json, previous_hash, hash
-                 FROM audit_log WHERE sequence > ?1 ORDER BY sequence LIMIT ?2",
-            )?;
-            Ok(statement.query_map((after, limit), read_row)?.collect::<Result<_, _>>()?)
-        })
-        .await
+        self.read("read audit", move |conn| audit_after_in(conn, after, limit)).await
     }
 }
 
 /// Appends inside another store method's transaction: the act and its row are kept together or not at all.
 pub(in crate::store) fn append_audit(tx: &Connection, entry: &Entry) -> Result<(), StoreError> {
     // The writer is one thread, so nobody can append between this look and the insert.
-    let last: Option<(i64, [u8; 32])> = tx
-        .prepare_cached("SELECT sequence, hash FROM audit_log ORDER BY sequence DESC LIMIT 1")?
-        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    let (place, previous_hash) = last.unwrap_or((0, GENESIS));
+    let (place, previous_hash) = head(tx)?;
     let mut row = AuditRow {
         sequence: place + 1,
         at: entry.at,
@@ -72,6 +112,20 @@ pub(in crate::store) fn append_audit(tx: &Connection, entry: &Entry) -> Result<(
         row.hash,
     ])?;
     Ok(())
+}
+
+/// At most `limit` rows after place `after`, in order, on an open connection: also for a command beside the server.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn audit_after_in(conn: &Connection, after: i64, limit: u32) -> Result<Vec<AuditRow>, StoreError> {
+    let mut statement = conn.prepare_cached(&format!("SELECT {COLUMNS} FROM audit_log WHERE sequence > ?1 ORDER BY sequence LIMIT ?2"))?;
+    Ok(statement.query_map((after, limit), read_row)?.collect::<Result<_, _>>()?)
+}
+
+fn head(conn: &Connection) -> Result<(i64, [u8; 32]), StoreError> {
+    let mut statement = conn.prepare_cached("SELECT sequence, hash FROM audit_log ORDER BY sequence DESC LIMIT 1")?;
+    Ok(statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional()?.unwrap_or((0, GENESIS)))
 }
 
 fn read_row(row: &Row<'_>) -> rusqlite::Result<AuditRow> {

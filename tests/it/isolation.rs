@@ -50,6 +50,8 @@ const TABLE: &[(&str, &str, May, &str)] = &[
     ("GET", "/api/companies", Signed, ""),
     ("POST", "/api/companies", System, "{}"),
     ("GET", "/api/system-admin/settings", System, ""),
+    ("GET", "/api/system-admin/audit", System, ""),
+    ("GET", "/api/system-admin/audit/export", System, ""),
     ("GET", "/api/system-admin/users", System, ""),
     ("PATCH", "/api/system-admin/users/{user}", System, r#"{"disabled":false}"#),
     ("POST", "/api/system-admin/users/{user}/password-reset", System, ""),

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by failing")]
 
 mod app;
+mod audit;
 mod bad_input;
 mod binary;
 mod commands;

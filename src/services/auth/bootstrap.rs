@@ -1,12 +1,11 @@
 //! The bootstrap token's life: made or configured at start, written where only the operator reads it, removed once redeemed.
 
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{ErrorKind, Read as _};
+use std::path::PathBuf;
 
 use crate::base::clock::Timestamp;
-use crate::base::paths::DataDir;
+use crate::base::paths::{DataDir, write_private};
 use crate::base::seams::Seams;
 use crate::base::secret::{Secret, constant_time_eq, new_token};
 use crate::model::audit::{Actor, Entry};
@@ -166,7 +165,8 @@ impl Bootstrap {
         // The row first: a crash before the file leaves a token that nobody knows, and the next start makes another.
         let Some(expires_at) = self.issue(id, hash, by, "generated").await? else { return Ok(None) };
         let file = self.dir.bootstrap_token();
-        write_private(&file, &token).map_err(|source| BootstrapError::File { path: file.clone(), source })?;
+        let line = Secret::new(format!("{}\n", token.expose()));
+        write_private(&file, line.expose().as_bytes()).map_err(|source| BootstrapError::File { path: file.clone(), source })?;
         Ok(Some(IssuedToken { token, file, expires_at }))
     }
 
@@ -187,29 +187,6 @@ impl Bootstrap {
         let held = TokenText::read(&Secret::new(text));
         held.id.as_ref() == Some(&token.id) && constant_time_eq(&held.secret_hash, &token.secret_hash)
     }
-}
-
-/// Writes the token to a new file of mode 0600 and puts it in place in one step: nobody sees a half, and a link planted under the
-/// name is replaced, not followed.
-fn write_private(path: &Path, token: &Secret<String>) -> std::io::Result<()> {
-    let part = path.with_extension("part");
-    match std::fs::remove_file(&part) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let written = (|| {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
-        file.write_all(token.expose().as_bytes())?;
-        file.write_all(b"\n")?;
-        file.sync_all()?;
-        std::fs::rename(&part, path)?;
-        path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
-    })();
-    if written.is_err() {
-        // Whether this succeeds changes nothing for the caller, who is told of the first failure.
-        let _ = std::fs::remove_file(&part);
-    }
-    written
 }
 
 #[cfg(test)]

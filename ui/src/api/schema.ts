@@ -758,6 +758,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/system-admin/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The audit log, the newest row first. */
+        get: operations["list_audit_rows"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/system-admin/audit/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The whole log as JSON Lines, closed by a checkpoint that this installation signs: `onsite audit verify FILE` checks it on any machine. */
+        get: operations["export_audit_log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/system-admin/egress/log": {
         parameters: {
             query?: never;
@@ -983,6 +1017,30 @@ export interface components {
         AskedRun: {
             id: string;
             state: components["schemas"]["ChatRunState"];
+        };
+        /** @description An act as recorded. */
+        AuditRow: {
+            /** @description What was done, such as `member.role_set`. */
+            action: string;
+            /** @description A user's id, `system`, `cli` or `unknown`. */
+            actor: string;
+            address?: string | null;
+            /** Format: date-time */
+            at: string;
+            company_id?: string | null;
+            /** @description Before and after, and whatever else explains it. */
+            detail: unknown;
+            /** @description SHA-256 of the row and of the one before it, hexadecimal. */
+            hash: string;
+            /** @description To what: an id, or a word where there is none. */
+            object: string;
+            /** @description `ok`, `refused` or `failed`. */
+            outcome: string;
+            /**
+             * Format: int64
+             * @description Its place, from 1, without gaps.
+             */
+            sequence: number;
         };
         ChangePasswordRequest: {
             password: string;
@@ -1721,7 +1779,7 @@ export interface components {
             /** @description The build honours keys of its environment, and every screen says so, sign-in too. */
             development_build: boolean;
             ready: boolean;
-            /** @description Codes of what stands in the way: `database_unavailable`, `stopping`. */
+            /** @description Codes of what stands in the way: `database_unavailable`, `disk_full` (reading works, writing does not), `stopping`. */
             reasons: string[];
         };
         RedeemRequest: {
@@ -1820,6 +1878,14 @@ export interface components {
             /** @description Best first. */
             results: components["schemas"]["ResultView"][];
         };
+        RowList: {
+            /**
+             * Format: int64
+             * @description Where the next page begins (`before`); null when there is none.
+             */
+            next_before?: number | null;
+            rows: components["schemas"]["AuditRow"][];
+        };
         Rules: {
             rules: components["schemas"]["EgressRule"][];
         };
@@ -1841,6 +1907,7 @@ export interface components {
             ingest: components["schemas"]["IngestState"];
             /** Format: int32 */
             metrics: number;
+            notice?: components["schemas"]["RunError"] | null;
             /** @description Only where a single run is asked for. */
             pages?: components["schemas"]["Page"][] | null;
             /** Format: int32 */
@@ -2154,6 +2221,7 @@ export type AccountView = components['schemas']['AccountView'];
 export type AnswerTokens = components['schemas']['AnswerTokens'];
 export type Asked = components['schemas']['Asked'];
 export type AskedRun = components['schemas']['AskedRun'];
+export type AuditRow = components['schemas']['AuditRow'];
 export type ChangePasswordRequest = components['schemas']['ChangePasswordRequest'];
 export type Changes = components['schemas']['Changes'];
 export type ChatFailure = components['schemas']['ChatFailure'];
@@ -2231,6 +2299,7 @@ export type ReportTable = components['schemas']['ReportTable'];
 export type ResetPasswordRequest = components['schemas']['ResetPasswordRequest'];
 export type ResultView = components['schemas']['ResultView'];
 export type Results = components['schemas']['Results'];
+export type RowList = components['schemas']['RowList'];
 export type Rules = components['schemas']['Rules'];
 export type Run = components['schemas']['Run'];
 export type RunError = components['schemas']['RunError'];
@@ -2802,6 +2871,15 @@ export interface operations {
                 };
             };
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description Too many uploads at once */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4203,6 +4281,87 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Status"];
+                };
+            };
+        };
+    };
+    list_audit_rows: {
+        parameters: {
+            query?: {
+                /** @description Only rows before this place: the way to the next page. */
+                before?: number;
+                /** @description Only acts whose name begins so, such as `member.`. */
+                action?: string;
+                /** @description Only what this actor did: a user's id, `system`, `cli` or `unknown`. */
+                actor?: string;
+                /** @description Only what was done to this object. */
+                object?: string;
+                /** @description Only of this company. */
+                company?: string;
+                /** @description Only `ok`, `refused` or `failed`. */
+                outcome?: string;
+                /** @description At most so many rows, up to 500. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RowList"];
+                };
+            };
+            /** @description Not a system admin */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `invalid_field` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    export_audit_log: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description JSON Lines */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                };
+            };
+            /** @description Not a system admin */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
                 };
             };
         };
