@@ -27,7 +27,7 @@ use crate::services::collect::texts::KeptPage;
 use crate::services::ledger::{Ledger, LedgerSettings};
 use crate::services::licensing::{Licensing, LicensingSettings, keys::KeyRing};
 use crate::services::plans::Plans;
-use crate::services::recall::{IngestProgress, IngestSummary};
+use crate::services::recall::{IngestProgress, IngestSummary, LeftOut};
 use crate::store::{Store, StoreError, StoreOptions};
 
 /// What a scripted page does.
@@ -60,6 +60,8 @@ pub(super) struct World {
 pub(super) struct Script {
     pub(super) pages: Mutex<Vec<(&'static str, Page)>>,
     pub(super) ingest_hangs: Mutex<bool>,
+    pub(super) ingest_waits: Mutex<Option<RunError>>,
+    pub(super) left_out: Mutex<LeftOut>,
     pub(super) ingested: Mutex<Vec<(RunId, usize)>>,
     pub(super) forgotten: Mutex<Vec<WidgetId>>,
     pub(super) contexts: Mutex<Vec<String>>,
@@ -319,9 +321,12 @@ impl Ingester for Script {
                 job.stop.cancelled().await;
                 return Err(IngestError::Stopped);
             }
+            if let Some(why) = self.ingest_waits.lock().unwrap().clone() {
+                return Err(IngestError::Waits { why, progress: IngestProgress { done: 1, total } });
+            }
             let _ = progress.send(IngestProgress { done: total, total }).await;
             self.ingested.lock().unwrap().push((job.run_id, job.sources.len()));
-            Ok(IngestSummary { chunks: total, ..IngestSummary::default() })
+            Ok(IngestSummary { chunks: total, left_out: *self.left_out.lock().unwrap(), ..IngestSummary::default() })
         })
     }
 

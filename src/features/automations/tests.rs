@@ -3,14 +3,17 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::testing::{Bench, Page, World, bench, settings};
 use super::{AutomationError, AutomationsSettings, Viewer};
 use crate::base::clock::Clock;
 use crate::model::ids::{DocumentId, WidgetId};
 use crate::model::role::Role;
-use crate::model::run::{IngestState, PageFate, RunState};
+use crate::model::run::{IngestState, PageFate, RunError, RunState};
 use crate::model::schedule::Schedule;
 use crate::model::widget::{SourceClass, Visibility, WidgetDraft, testing::draft};
+use crate::services::recall::LeftOut;
 use crate::store::StoreError;
 
 async fn widget(bench: &Bench, viewer: &Viewer, draft: WidgetDraft) -> WidgetId {
@@ -240,6 +243,30 @@ fn a_killed_process_resumes_its_run_and_its_ingest() {
         assert_eq!(spent.iter().filter(|row| row.tx_type.as_str() == "automation_spend").count(), 1, "charged once");
         assert!(bench.ledger.verify().await.unwrap().first_error.is_none());
     });
+}
+
+#[tokio::test]
+async fn an_ingest_waits_for_tokens_with_a_notice_goes_on_and_says_what_it_leaves_out() {
+    let bench = bench().await;
+    let viewer = bench.viewer().await;
+    bench.world.set_pages(two_pages());
+    let id = widget(&bench, &viewer, draft()).await;
+    *bench.world.script.ingest_waits.lock().unwrap() = Some(RunError::new("insufficient_tokens", "It waits.", "Get some."));
+    let run = bench.run_through(&viewer, &id).await;
+    assert_eq!((run.ingest, run.chunks, run.error, run.notice.unwrap().code.as_str()), (IngestState::Pending, 1, None, "insufficient_tokens"));
+    let last = bench.store.events_after(run.id.to_string(), 0, 1_000).await.unwrap().pop().unwrap();
+    assert_eq!((&last.data["state"], &last.data["error"]["message"]), (&json!("pending"), &json!("It waits.")), "a follower is told");
+
+    *bench.world.script.ingest_waits.lock().unwrap() = None;
+    *bench.world.script.left_out.lock().unwrap() = LeftOut { passages: 12, pages: 1 };
+    assert_eq!(bench.automations.ingest_waiting().await.unwrap(), 0, "it was tried a minute ago");
+    bench.world.clock.advance(Duration::from_secs(600));
+    assert_eq!(bench.automations.ingest_waiting().await.unwrap(), 1);
+    let run = bench.until(&viewer, &run.id, |_| true).await;
+    assert_eq!((run.ingest, run.chunks, run.error), (IngestState::Done, 3, None));
+    let notice = run.notice.unwrap();
+    assert!(notice.message.starts_with("12 passages of 1 page are not recallable"), "{}", notice.message);
+    assert_eq!(bench.story(&run.id).await.last().unwrap(), "<done>");
 }
 
 #[tokio::test]

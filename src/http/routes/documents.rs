@@ -318,6 +318,8 @@ mod tests {
     fn errors_name_the_limit_and_the_reason() {
         let error = ApiError::from(DocumentError::TooLarge { limit_bytes: 50 * 1024 * 1024 });
         assert_eq!(error.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        let busy = ApiError::from(DocumentError::Busy).into_response();
+        assert_eq!((busy.status(), &busy.headers()[header::RETRY_AFTER]), (StatusCode::TOO_MANY_REQUESTS, &"5".parse().unwrap()));
         assert_eq!(
             capital(&DocumentError::TooLarge { limit_bytes: 52_428_800 }),
             "The file is larger than 52428800 bytes (50 MB), the most that is taken."
