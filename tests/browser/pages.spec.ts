@@ -125,8 +125,8 @@ test("a viewer is invited, joins, reads, and sees no button that would be refuse
   });
 
   await test.step("she reads", async () => {
-    const refused = /New automation|Run now|Edit|Choose files|More for lakes|Make an invitation|Usage|Health|Settings/;
-    for (const path of ["", "/automations", `/automations/${made.widget}`, "/documents", "/members", `/reports/${made.report}`]) {
+    const refused = /New automation|Run now|Edit|Choose files|More for lakes|Make an invitation|^Ask$|^New$|Usage|Health|Settings/;
+    for (const path of ["", "/chat", "/automations", `/automations/${made.widget}`, "/documents", "/members", `/reports/${made.report}`]) {
       await view.goto(`${appliance.url}/c/${made.company}${path}`);
       await settled(view);
       await expect(view.getByRole("button", { name: refused })).toHaveCount(0);

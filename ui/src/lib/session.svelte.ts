@@ -117,6 +117,11 @@ export function may(company: string, needed: Role): boolean {
   return allows(session.companies.find((each) => each.id === company)?.role, needed);
 }
 
+/** Whether they may change or delete a thing of the company that `maker` made: a member their own, dev and above everybody's. */
+export function mayChange(company: string, maker: string): boolean {
+  return may(company, 'dev') || (may(company, 'member') && maker === me?.user.id);
+}
+
 /** The company to open when the address names none. */
 export function preferredCompany(): Company | null {
   const remembered = read(REMEMBERED);

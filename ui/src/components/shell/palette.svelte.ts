@@ -92,14 +92,11 @@ export class PaletteEntries {
     const { base } = this;
     const company: Entry[] = [
       { id: 'ask', label: 'Ask a question', icon: 'chat', run: to(`${base}/chat`) },
-    ];
-    const member: Entry[] = [
       { id: 'new-automation', label: 'New automation', icon: 'plus', run: to(`${base}/automations/new`) },
       { id: 'upload', label: 'Upload documents', icon: 'upload', run: to(`${base}/documents`) },
     ];
     return [
-      ...(this.may('member') ? member : []),
-      ...(this.company() ? company : []),
+      ...(this.may('member') ? company : []),
       { id: 'account', label: 'Your account: password and sessions', icon: 'key', run: to('/account') },
       { id: 'theme', label: `Change the theme to ${nextTheme()}`, icon: 'moon', run: () => chooseTheme(nextTheme()) },
       { id: 'sign-out', label: 'Sign out', icon: 'logout', run: () => void signOut() },
