@@ -21,7 +21,7 @@ use crate::http::metrics::Metrics;
 use crate::http::state::Facts;
 use crate::jobs::chat_runner::ChatRunner;
 use crate::jobs::documents::DocumentIngest;
-use crate::jobs::{ChatRetention, ClockMark, Driver, Ingest, Reconciler, Retention, RunDriver, Schedule, SessionEnds};
+use crate::jobs::{ChatRetention, ClockMark, Driver, IdleMemory, Ingest, Reconciler, Retention, RunDriver, Schedule, SessionEnds};
 use crate::model::installation::new_install_id;
 use crate::services::audit::Audit;
 use crate::services::auth::bootstrap::{Bootstrap, BootstrapStart};
@@ -175,13 +175,14 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
 
 /// Starts the recurring tasks.
 pub fn start_jobs(composed: &Composed) {
-    let AppState { auth, automations, chat, documents, licensing, seams, tasks, .. } = &composed.state;
+    let AppState { auth, automations, chat, documents, licensing, seams, store, tasks, .. } = &composed.state;
     let driver = Driver::new(tasks.clone(), seams.clone());
-    let jobs: [(Arc<dyn Reconciler>, Nudge); 9] = [
+    let jobs: [(Arc<dyn Reconciler>, Nudge); 10] = [
         (Arc::new(ChatRetention(chat.clone())), Nudge::default()),
         (Arc::new(ChatRunner::new(chat.clone())), chat.nudge()),
         (Arc::new(ClockMark(licensing.clone())), Nudge::default()),
         (Arc::new(DocumentIngest::new(documents.clone())), documents.nudge()),
+        (Arc::new(IdleMemory(store.clone())), Nudge::default()),
         (Arc::new(Ingest(automations.clone())), automations.ingest_nudge()),
         (Arc::new(Retention(automations.clone())), Nudge::default()),
         (Arc::new(RunDriver(automations.clone())), automations.run_nudge()),

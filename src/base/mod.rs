@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod ids;
+pub mod memory;
 pub mod paths;
 pub mod random;
 pub mod seams;

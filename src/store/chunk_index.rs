@@ -1,12 +1,16 @@
-//! Finding chunks: by vector, exactly, within the company (sqlite-vec), and by words (FTS5). Only SQLite has these two, so they are only here.
+//! Finding chunks: by vector, exactly, within the company, and by words (FTS5). Vectors are kept by sqlite-vec. Only SQLite has these two, so they are
+//! only here.
 //!
-//! The full-text index follows `chunks` by triggers. Vectors are put in and taken out beside their rows.
+//! The full-text index follows `chunks` by triggers. Vectors are put in and taken out beside their rows. To find the nearest, a company's vectors are
+//! compared in memory ([`VectorScan`]) and the best of them exactly, from sqlite-vec. SCAN_FIGURES
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, ToSql, named_params};
 
 use super::chunks::{SELECT_CHUNK, VISIBLE, VISIBLE_JOIN, company_number, read_chunk};
+use super::vector_scan::{CompanyVectors, VectorScan};
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
 use crate::model::chunk::{Chunk, ChunkId};
@@ -50,14 +54,15 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn search_chunks(&self, query: ChunkQuery) -> Result<ChunkMatches, StoreError> {
-        self.read("search chunks", move |conn| search(conn, &query)).await
+        let inner = Arc::clone(&self.inner);
+        self.read("search chunks", move |conn| search(conn, &inner.vectors, &query)).await
     }
 }
 
-fn search(conn: &Connection, query: &ChunkQuery) -> Result<ChunkMatches, StoreError> {
+fn search(conn: &Connection, vectors: &VectorScan, query: &ChunkQuery) -> Result<ChunkMatches, StoreError> {
     let Some(number) = company_number(conn, &query.company)? else { return Ok(ChunkMatches::default()) };
     let restricted = restricted(conn, query)?;
-    let near = by_vector(conn, query, number, restricted)?;
+    let near = by_vector(conn, vectors, query, number, restricted)?;
     let by_words = by_words(conn, query, number, restricted)?;
     let mut chunks = HashMap::new();
     for (id, cosine) in &near {
@@ -67,8 +72,7 @@ fn search(conn: &Connection, query: &ChunkQuery) -> Result<ChunkMatches, StoreEr
         if !chunks.contains_key(id)
             && let Some((chunk, vector)) = chunk(conn, *id)?.zip(vector(conn, *id)?)
         {
-            let cosine = vector.iter().zip(&query.vector).map(|(a, b)| a * b).sum();
-            chunks.insert(*id, (chunk, cosine));
+            chunks.insert(*id, (chunk, cosine(&vector, &query.vector)));
         }
     }
     Ok(ChunkMatches { by_vector: near.into_iter().map(|(id, _)| id).collect(), by_words, chunks })
@@ -98,7 +102,97 @@ fn restricted(conn: &Connection, query: &ChunkQuery) -> Result<bool, StoreError>
 }
 
 /// The nearest vectors of the company with their cosines. Exact: every vector of the company is compared.
-fn by_vector(conn: &Connection, query: &ChunkQuery, number: u32, restricted: bool) -> Result<Vec<(ChunkId, f32)>, StoreError> {
+fn by_vector(conn: &Connection, vectors: &VectorScan, query: &ChunkQuery, number: u32, restricted: bool) -> Result<Vec<(ChunkId, f32)>, StoreError> {
+    let Some(last) = last_id(conn, &query.company, number)? else { return Ok(Vec::new()) };
+    let company = vectors.company(number);
+    if !catch_up(conn, vectors, &company, &query.company, number, last)? {
+        return by_sqlite_vec(conn, query, number, restricted);
+    }
+    let allowed = if restricted { Some(allowed_ids(conn, query)?) } else { None };
+    let mut near = Vec::new();
+    // Once more when some were gone: they may have taken the places of others.
+    for _ in 0..2 {
+        let candidates = company.read().candidates(&query.vector, usize::from(query.limit), last, allowed.as_deref());
+        near.clear();
+        for id in candidates.iter().map(|id| ChunkId::from_number(*id)) {
+            near.extend(vector(conn, id)?.map(|vector| (id, cosine(&vector, &query.vector))));
+        }
+        if near.len() == candidates.len() {
+            break;
+        }
+        company.write().keep(&ids_after(conn, &query.company, None, last)?, last);
+    }
+    nearest_first(&mut near);
+    near.truncate(usize::from(query.limit));
+    Ok(near)
+}
+
+/// The last id that the company has given to a chunk, in this snapshot.
+fn last_id(conn: &Connection, company: &CompanyId, number: u32) -> Result<Option<i64>, StoreError> {
+    let mut statement = conn.prepare_cached("SELECT last FROM chunk_sequences WHERE company_id = ?1")?;
+    let last: Option<i64> = statement.query_row([company], |row| row.get(0)).optional()?;
+    Ok(last.map(|last| ChunkId::range_of(number).start() + last))
+}
+
+/// Puts in memory what the snapshot has beyond it. `false` = there are too many.
+fn catch_up(
+    conn: &Connection,
+    vectors: &VectorScan,
+    memory: &CompanyVectors,
+    company: &CompanyId,
+    number: u32,
+    last: i64,
+) -> Result<bool, StoreError> {
+    if memory.read().too_many() {
+        return Ok(false);
+    }
+    if memory.read().seen() >= last {
+        return Ok(true);
+    }
+    // Others who search this company wait here, rather than read the same vectors too.
+    let mut rows = memory.write();
+    let seen = rows.seen();
+    if seen >= last {
+        return Ok(true);
+    }
+    let ids = ids_after(conn, company, (seen > 0).then_some(seen), last)?;
+    if !vectors.holds(rows.len() + ids.len()) {
+        rows.give_up();
+        return Ok(false);
+    }
+    rows.reserve(ids.len());
+    for id in ids {
+        if let Some(vector) = vector(conn, ChunkId::from_number(id))? {
+            rows.push(id, &vector);
+        }
+    }
+    rows.saw(last);
+    drop(rows);
+    vectors.make_room_beside(number);
+    Ok(true)
+}
+
+/// A company's ids up to `last`, in order: all, or those after one.
+fn ids_after(conn: &Connection, company: &CompanyId, after: Option<i64>, last: i64) -> Result<Vec<i64>, StoreError> {
+    // All are read from the small index by company and hash, a few from the table itself.
+    let mut statement = match after {
+        None => conn.prepare_cached("SELECT id FROM chunks WHERE company_id = ?3 AND id > ?1 AND id <= ?2")?,
+        Some(_) => conn.prepare_cached("SELECT id FROM chunks WHERE id > ?1 AND id <= ?2 AND +company_id = ?3")?,
+    };
+    let mut ids: Vec<i64> = statement.query_map((after.unwrap_or(0), last, company), |row| row.get(0))?.collect::<Result<_, _>>()?;
+    ids.sort_unstable();
+    Ok(ids)
+}
+
+/// The ids that a restricted query may look at, in order.
+fn allowed_ids(conn: &Connection, query: &ChunkQuery) -> Result<Vec<i64>, StoreError> {
+    let mut ids = with_filter(conn, &allowed(), &[], query, true, |row| row.get(0))?;
+    ids.sort_unstable();
+    Ok(ids)
+}
+
+/// The same by sqlite-vec alone, which reads all vectors of the company from the database.
+fn by_sqlite_vec(conn: &Connection, query: &ChunkQuery, number: u32, restricted: bool) -> Result<Vec<(ChunkId, f32)>, StoreError> {
     let filter = if restricted { format!("AND id IN ({})", allowed()) } else { String::new() };
     let sql = format!("SELECT id, distance FROM chunk_vectors WHERE embedding MATCH :vector AND k = :limit AND company = :number {filter}");
     let vector = bytes(&query.vector);
@@ -108,8 +202,17 @@ fn by_vector(conn: &Connection, query: &ChunkQuery, number: u32, restricted: boo
         // Of unit vectors, |a - b|² = 2 - 2·cos.
         Ok((ChunkId::from_number(row.get(0)?), 1.0 - distance * distance / 2.0))
     })?;
-    nearest.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    nearest_first(&mut nearest);
     Ok(nearest)
+}
+
+fn nearest_first(found: &mut [(ChunkId, f32)]) {
+    found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+}
+
+/// The cosine of two unit vectors.
+fn cosine(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(x, y)| x * y).sum()
 }
 
 fn by_words(conn: &Connection, query: &ChunkQuery, number: u32, restricted: bool) -> Result<Vec<ChunkId>, StoreError> {
@@ -183,8 +286,11 @@ fn bytes(vector: &[f32]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::chunks::ChunkOwner;
     use super::super::chunks::testing::{MODEL, chunk, pointing, run};
     use super::*;
+    use crate::base::random::{Random, SeededRandom};
+    use crate::model::ids::RunId;
     use crate::store::testing::{store, user_and_company};
 
     fn query(company: &CompanyId, viewer: &UserId, axis: usize, words: &[&str]) -> ChunkQuery {
@@ -246,6 +352,77 @@ mod tests {
         assert_eq!((found.by_vector, found.by_words), (vec![seen[0]], vec![seen[0]]));
         let found = search(ChunkQuery { collected_from: Some(Timestamp::from_millis(5_000)), ..base }).await;
         assert_eq!((found.by_vector, found.by_words), (vec![seen[0]], vec![seen[0]]));
+    }
+
+    /// A unit vector near one of eight others, so that many cosines are nearly the same.
+    fn crowded(random: &SeededRandom) -> Vec<f32> {
+        let mut bytes = [0u8; 385];
+        random.fill(&mut bytes);
+        let topic = usize::from(bytes[384] % 8);
+        let vector: Vec<f32> = (0..384).map(|at| f32::from(bytes[at]) / 2_550.0 + f32::from(u8::from(at % 8 == topic))).collect();
+        let length = cosine(&vector, &vector).sqrt();
+        vector.iter().map(|x| x / length).collect()
+    }
+
+    /// What the search must find: every vector of the company that the query may look at, compared.
+    async fn compared(store: &Store, query: &ChunkQuery) -> Vec<ChunkId> {
+        let query = query.clone();
+        let comparison = move |conn: &Connection| {
+            let mut near = Vec::new();
+            for id in allowed_ids(conn, &query)?.into_iter().map(ChunkId::from_number) {
+                near.extend(vector(conn, id)?.map(|vector| (id, cosine(&vector, &query.vector))));
+            }
+            nearest_first(&mut near);
+            Ok(near.into_iter().take(usize::from(query.limit)).map(|(id, _)| id).collect())
+        };
+        store.read("compare", comparison).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_search_is_exact_whatever_comes_goes_and_is_hidden() {
+        let (store, _folder) = store();
+        let (user, company) = user_and_company(&store).await;
+        let (other, _) = user_and_company(&store).await;
+        let random = SeededRandom::new(11);
+        let (open, open_run, _) = run(&store, &company, &user, None, 0).await;
+        let (secret, secret_run, _) = run(&store, &company, &user, None, 0).await;
+        let id = secret.clone();
+        store.write("hide", move |tx| Ok(tx.execute("UPDATE widgets SET visibility = 'private' WHERE id = ?1", [id])?)).await.unwrap();
+        let put = |of: Option<(WidgetId, RunId)>, count: u32| {
+            let chunks: Vec<_> = (0..count).map(|i| chunk(of.as_ref().map(|(widget, run)| (widget, run)), i, "Rhine.", crowded(&random))).collect();
+            store.insert_chunks(company.clone(), MODEL, chunks)
+        };
+        let check = async || {
+            for _ in 0..4 {
+                let vector = crowded(&random);
+                for (viewer, automations, widgets) in
+                    [(&user, true, None), (&other, true, None), (&user, false, None), (&user, true, Some(vec![open.clone()]))]
+                {
+                    let query = ChunkQuery { vector: vector.clone(), limit: 10, automations, widgets, ..query(&company, viewer, 0, &[]) };
+                    assert_eq!(store.search_chunks(query.clone()).await.unwrap().by_vector, compared(&store, &query).await);
+                }
+            }
+        };
+        let vectors = || store.inner.vectors.company(1).read().len();
+        check().await;
+        put(Some((open.clone(), open_run.clone())), 90).await.unwrap();
+        put(Some((secret, secret_run)), 60).await.unwrap();
+        check().await;
+        assert_eq!(vectors(), 150);
+        put(None, 80).await.unwrap();
+        check().await;
+        store.delete_chunks(ChunkOwner::Run(open_run)).await.unwrap();
+        check().await;
+        assert_eq!(vectors(), 140, "what is gone is let go when it is met");
+        put(None, 10).await.unwrap();
+        store.release_idle_memory().await;
+        store.release_idle_memory().await;
+        assert_eq!(vectors(), 0);
+        check().await;
+        assert_eq!(vectors(), 150);
+        store.inner.vectors.company(1).write().give_up();
+        check().await;
+        assert_eq!(vectors(), 0, "a company too large for memory is searched in the database");
     }
 
     #[tokio::test]

@@ -33,6 +33,7 @@ pub mod run_recovery;
 pub mod runs;
 pub mod sessions;
 pub mod users;
+mod vector_scan;
 pub mod widgets;
 mod writer;
 
@@ -42,11 +43,13 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 use crate::base::clock::Timestamp;
+use crate::base::memory;
 use crate::base::paths::DataDir;
 
 pub use engine::{InstanceLock, OpenError, refuse_network_file_system};
 pub use error::StoreError;
 use readers::Readers;
+use vector_scan::VectorScan;
 use writer::Writer;
 
 /// The database. Cheap to clone; the last clone closes it.
@@ -59,6 +62,7 @@ struct Inner {
     // Dropped in this order: the writer finishes what it was given before the lock is let go.
     writer: Writer,
     readers: Readers,
+    vectors: VectorScan,
     _lock: Option<InstanceLock>,
 }
 
@@ -83,7 +87,12 @@ impl Store {
         let mut connection = engine::open_writer(&path)?;
         migrate::up(&mut connection, dir, options.now)?;
         Ok(Self {
-            inner: Arc::new(Inner { writer: Writer::start(connection)?, readers: Readers::new(&path, options.readers_max), _lock: Some(lock) }),
+            inner: Arc::new(Inner {
+                writer: Writer::start(connection)?,
+                readers: Readers::new(&path, options.readers_max),
+                vectors: VectorScan::default(),
+                _lock: Some(lock),
+            }),
         })
     }
 
@@ -102,7 +111,14 @@ impl Store {
         if migrate::status(&connection)?.iter().any(|state| state.applied_at.is_none()) {
             return Err(OpenError::OlderServer { path: dir.lock() });
         }
-        Ok(Self { inner: Arc::new(Inner { writer: Writer::start(connection)?, readers: Readers::new(&path, options.readers_max), _lock: None }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                writer: Writer::start(connection)?,
+                readers: Readers::new(&path, options.readers_max),
+                vectors: VectorScan::default(),
+                _lock: None,
+            }),
+        })
     }
 
     /// Runs `job` in the writer thread, inside a savepoint of a transaction shared with whoever else is waiting.
@@ -145,6 +161,19 @@ impl Store {
             writer.room_again();
         }
         room
+    }
+
+    /// Lets go of the memory of what was not used since the last call: vectors of companies that nobody searched, and the connections of readers.
+    pub async fn release_idle_memory(&self) {
+        let inner = Arc::clone(&self.inner);
+        let released = tokio::task::spawn_blocking(move || {
+            inner.vectors.release_idle();
+            inner.readers.close_idle();
+            memory::release_heap();
+        });
+        if released.await.is_err() {
+            tracing::error!("giving idle memory back panicked");
+        }
     }
 
     /// Whether the database answers: for readiness.

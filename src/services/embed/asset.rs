@@ -1,5 +1,7 @@
 //! The model's files inside the binary (fetched by `packaging/fetch-model`, verified by `build.rs`), and giving their pages back.
 
+use crate::base::memory;
+
 /// The ONNX model: weights stored as int8, computed in f32.
 pub(super) static MODEL: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/model/model.onnx"));
 /// The tokenizer's vocabulary and rules.
@@ -11,33 +13,7 @@ pub(super) fn release_memory() {
     for bytes in [MODEL, TOKENIZER] {
         release_pages(bytes);
     }
-    release_heap();
-}
-
-/// Gives freed heap back to the system: of all threads what lies between what is used, of the calling one also the end.
-///
-/// `malloc_trim` leaves the end of every thread's heap but the main one's, which after embedding is 20 MB each. That end goes when a larger block
-/// is freed there while the trim threshold is small. Between such moments the thresholds are large, so that passes of the model reuse their buffers
-/// instead of faulting them in again.
-pub(super) fn release_heap() {
-    const LARGE: libc::c_int = 32 << 20;
-    const SMALL: libc::c_int = 64 << 10;
-    let set = |parameter, value| {
-        #[expect(unsafe_code, reason = "glibc's own call; there is no safe wrapper")]
-        // SAFETY: mallopt sets a number under malloc's own lock; any thread may call it.
-        unsafe {
-            libc::mallopt(parameter, value);
-        }
-    };
-    set(libc::M_TRIM_THRESHOLD, SMALL);
-    drop(std::hint::black_box(Vec::<u8>::with_capacity(96 << 10)));
-    set(libc::M_TRIM_THRESHOLD, LARGE);
-    set(libc::M_MMAP_THRESHOLD, LARGE);
-    #[expect(unsafe_code, reason = "glibc's own call; there is no safe wrapper")]
-    // SAFETY: malloc_trim only returns free memory to the system; it may be called from any thread at any time.
-    unsafe {
-        libc::malloc_trim(0);
-    }
+    memory::release_heap();
 }
 
 /// Drops the resident pages of read-only data; the next access reads them from the file again.

@@ -9,7 +9,8 @@ use tokio::sync::{Semaphore, oneshot};
 
 use super::queue::{Job, Queue, Role, Worker};
 use super::session::{DIMENSION, Graph, Session, TOKENS_MAX, Words};
-use super::{EmbedError, EmbedKind, Embedder, Embedding, EmbeddingModel, asset};
+use super::{EmbedError, EmbedKind, Embedder, Embedding, EmbeddingModel};
+use crate::base::memory;
 use crate::base::tasks::Tasks;
 use crate::model::chunker::TokenSpans;
 
@@ -154,7 +155,7 @@ impl Shared {
         }
         drop(session);
         // Even while another worker keeps the model, this one's buffers are free now.
-        asset::release_heap();
+        memory::release_heap();
     }
 
     fn session(&self, threads: usize) -> Result<Session, EmbedError> {

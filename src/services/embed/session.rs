@@ -9,6 +9,7 @@ use rten_tensor::{NdTensor, Tensor};
 use tokenizers::Tokenizer;
 
 use super::{EmbedError, Embedding, asset};
+use crate::base::memory;
 use crate::base::text::truncate;
 use crate::model::chunker::TokenSpans;
 
@@ -44,7 +45,7 @@ impl Words {
 impl Drop for Words {
     fn drop(&mut self) {
         drop(self.0.take());
-        asset::release_heap();
+        memory::release_heap();
     }
 }
 
@@ -157,7 +158,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         // The computing threads have heaps of their own.
-        self.pool.run(asset::release_heap);
+        self.pool.run(memory::release_heap);
     }
 }
 
