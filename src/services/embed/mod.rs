@@ -2,6 +2,20 @@
 //!
 //! [`Embedder`] is what the rest of Onsite sees. [`BuiltInEmbedder`] is the model that is part of the binary; a remote one implements
 //! the same trait.
+//!
+//! A chunk of up to 512 tokens is read in one window, though the model was trained on 256. Measured on Cranfield 1400, two or three consecutive abstracts
+//! to a chunk (690 chunks of 395 tokens on average, a chunk's grade the best of its abstracts'), vectors alone and fused with BM25 as recall does:
+//!
+//! | | vectors nDCG@10 / recall@10 | fused nDCG@10 / recall@10 |
+//! |---|---|---|
+//! | BM25 alone | | .403 / .459 |
+//! | **one window of up to 510** | .394 / .457 | .448 / .497 |
+//! | cut at 254 | .376 / .427 | .436 / .486 |
+//! | half of each half | .384 / .433 | .441 / .498 |
+//! | mean of two halves | .398 / .440 | .449 / .504 |
+//! | two halves as two vectors, the better counts | .402 / .475 | .453 / .528 |
+//!
+//! What takes half the time loses .007 to .012 of the fused order. Two halves still take nine tenths of the operations of the whole.
 
 mod asset;
 mod builtin;

@@ -40,11 +40,13 @@ CREATE TABLE chunk_sequences (
 -- The specification's name for the automations' part.
 CREATE VIEW automation_chunks AS SELECT * FROM chunks WHERE origin = 'automation';
 
--- Only SQLite has these two. Vectors have unit length, so distance (L2) orders as cosine does.
+-- Only SQLite has these two. Vectors have unit length, so distance (L2) orders as cosine does. A single vector is found by walking its block's pages:
+-- with 32 to a block reading 100 takes 1.7 ms, with the usual 1,024 16 ms (measured); a small company also takes less space.
 CREATE VIRTUAL TABLE chunk_vectors USING vec0 (
   id INTEGER PRIMARY KEY,
   company INTEGER PARTITION KEY,
-  embedding FLOAT[384]
+  embedding FLOAT[384],
+  chunk_size = 32
 );
 CREATE VIRTUAL TABLE chunk_words USING fts5 (title, content, content = 'chunks', content_rowid = 'id', tokenize = 'porter unicode61');
 CREATE TRIGGER chunk_words_insert AFTER INSERT ON chunks BEGIN
