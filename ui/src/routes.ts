@@ -25,6 +25,7 @@ const PAGES: [pattern: string, load: Load][] = [
   ['/appliance', () => import('./features/appliance/Health.svelte')],
   ['/appliance/licence', () => import('./features/licence/Licence.svelte')],
   ['/appliance/users', () => import('./features/appliance/Users.svelte')],
+  ['/appliance/audit', () => import('./features/appliance/Audit.svelte')],
   ['/appliance/egress', () => import('./features/appliance/Egress.svelte')],
   ['/appliance/settings', () => import('./features/appliance/Settings.svelte')],
 ];

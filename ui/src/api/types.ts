@@ -2,6 +2,7 @@
 
 export type {
   AccountView,
+  AuditRow,
   ChunkView,
   Citation,
   Conversation,

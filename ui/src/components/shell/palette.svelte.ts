@@ -78,6 +78,7 @@ export class PaletteEntries {
     const admin: Entry[] = [
       { id: 'users', label: 'Users of the appliance', icon: 'user', run: to('/appliance/users') },
       { id: 'health', label: 'Appliance health', icon: 'health', run: to('/appliance') },
+      { id: 'audit', label: 'Audit log', icon: 'shield', run: to('/appliance/audit') },
       { id: 'egress', label: 'Egress rules and log', icon: 'egress', run: to('/appliance/egress') },
       { id: 'settings', label: 'Settings', icon: 'settings', run: to('/appliance/settings') },
     ];
