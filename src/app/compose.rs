@@ -72,89 +72,36 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
     let options = StoreOptions { readers_max: size(config.server.readers_max), now: seams.now() };
     let store = Store::open(&dir, options)?;
     store.open_installation(new_install_id(&seams), seams.now()).await.map_err(StartError::part("the installation"))?;
-    let signals = Signals::default();
+    let ground = Ground { store, seams, tasks, signals: Signals::default(), config };
+    let Ground { store, seams, tasks, signals, config } = &ground;
 
-    let auth = Auth::new(store.clone(), seams.clone(), tasks.clone(), &auth_settings(&config)).map_err(StartError::part("password hashing"))?;
+    let auth = Auth::new(store.clone(), seams.clone(), tasks.clone(), &auth_settings(config)).map_err(StartError::part("password hashing"))?;
     let companies = Companies::new(store.clone(), seams.clone());
     let audit = Audit::new(store.clone(), seams.clone(), dir.clone());
     let token = Bootstrap::new(store.clone(), seams.clone(), dir);
     let bootstrap = token.start(config.appliance.bootstrap_token.clone()).await.map_err(StartError::part("the bootstrap token"))?;
     let setup = Setup::new(store.clone(), seams.clone(), auth.clone(), token);
 
-    let extra_authorities = config.appliance.extra_ca_file.clone().map(Into::into);
-    let egress_settings = EgressSettings { extra_authorities, ..EgressSettings::default() };
-    let egress = Egress::new(store.clone(), seams.clone(), &tasks, egress_settings).await.map_err(StartError::part("egress"))?;
-
-    let ring = KeyRing::of_build(config.licence.public_key_pem.as_deref()).map_err(StartError::part("LICENSE_PUBLIC_KEY_PEM"))?;
-    let licensing = Licensing::new(store.clone(), seams.clone(), LicensingSettings { ring, build_date: build_date() });
+    let egress = ground.egress().await?;
+    let licensing = ground.licensing()?;
     let members = Members::new(store.clone(), seams.clone(), auth.clone(), licensing.clone());
     let plans = Plans::new(licensing.clone());
-    let ledger_settings = LedgerSettings { daily_free_tokens: config.tokens.daily_free_amount };
-    let ledger = Ledger::new(store.clone(), seams.clone(), tasks.clone(), ledger_settings);
-    ledger.recover().await.map_err(StartError::part("the token ledger"))?;
+    let ledger = ground.ledger().await?;
 
-    let embedder: Arc<dyn Embedder> = Arc::new(BuiltInEmbedder::new(tasks.clone(), EmbedSettings::default()));
-    let recall_settings = RecallSettings { automations_enabled: config.recall.automation_vectorstore_enabled, ..RecallSettings::default() };
-    let recall = Recall::new(store.clone(), embedder, seams.clone(), tasks.clone(), ledger.clone(), recall_settings);
+    let recall = ground.recall(&ledger);
+    let documents = ground.documents(&recall);
+    let chat = ground.chat(&egress, &ledger, &recall)?;
+    let automations = ground.automations(&egress, &plans, &ledger, &recall).await?;
 
-    let documents = Documents::new(
-        store.clone(),
-        seams.clone(),
-        tasks.clone(),
-        Nudge::default(),
-        recall.clone(),
-        DocumentSettings { upload_bytes_max: config.appliance.upload_megabytes_max << 20 },
-    );
-    let provider = gateway::provider(model_server(&config)?, egress.clone(), seams.clone()).map_err(StartError::part("the model server"))?;
-    let chat_parts = ChatParts {
-        store: store.clone(),
-        seams: seams.clone(),
-        tasks: tasks.clone(),
-        signals: signals.clone(),
-        nudge: Nudge::default(),
-        ledger: ledger.clone(),
-        recall: recall.clone(),
-        provider,
-    };
-    let chat = Chat::new(chat_parts, chat_settings(&config));
-
-    let library = Arc::new(StoredLibrary::new(store.clone()));
-    let automations_parts = AutomationsParts {
-        store: store.clone(),
-        seams: seams.clone(),
-        tasks: tasks.clone(),
-        signals: signals.clone(),
-        plans: plans.clone(),
-        ledger: ledger.clone(),
-        collector: Arc::new(WebCollector {
-            egress: egress.clone(),
-            seams: seams.clone(),
-            tasks: tasks.clone(),
-            library: library.clone(),
-            settings: CrawlSettings { parallelism: size(config.orchestration.web_fetch_parallelism), ..CrawlSettings::default() },
-        }),
-        library,
-        extractor: Arc::new(BuiltInExtractor),
-        ingester: Arc::new(RecallIngester { recall: recall.clone() }),
-        settings: automations_settings(&config),
-    };
-    let automations = Automations::new(automations_parts);
-    automations.recover().await.map_err(StartError::part("automations"))?;
-
-    let facts = Facts {
-        version: env!("CARGO_PKG_VERSION"),
-        plain_http: certificate_fingerprint.is_none(),
-        certificate_fingerprint,
-        request_timeout: Duration::from_secs(config.server.request_timeout_seconds),
-        body_bytes_max: BODY_BYTES_MAX,
-    };
+    let facts = facts(config, certificate_fingerprint);
+    let (store, seams, tasks, signals) = (store.clone(), seams.clone(), tasks.clone(), signals.clone());
     let state = AppState {
         audit,
         auth,
         automations,
         chat,
         companies,
-        config: Arc::new(config),
+        config: Arc::new(ground.config),
         documents,
         egress,
         facts: Arc::new(facts),
@@ -171,6 +118,99 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
         tasks,
     };
     Ok(Composed { state, bootstrap })
+}
+
+/// What every section stands on.
+struct Ground {
+    store: Store,
+    seams: Seams,
+    tasks: Tasks,
+    signals: Signals,
+    config: Config,
+}
+
+impl Ground {
+    async fn egress(&self) -> Result<Egress, StartError> {
+        let extra_authorities = self.config.appliance.extra_ca_file.clone().map(Into::into);
+        let settings = EgressSettings { extra_authorities, ..EgressSettings::default() };
+        Egress::new(self.store.clone(), self.seams.clone(), &self.tasks, settings).await.map_err(StartError::part("egress"))
+    }
+
+    fn licensing(&self) -> Result<Licensing, StartError> {
+        let ring = KeyRing::of_build(self.config.licence.public_key_pem.as_deref()).map_err(StartError::part("LICENSE_PUBLIC_KEY_PEM"))?;
+        Ok(Licensing::new(self.store.clone(), self.seams.clone(), LicensingSettings { ring, build_date: build_date() }))
+    }
+
+    async fn ledger(&self) -> Result<Ledger, StartError> {
+        let settings = LedgerSettings { daily_free_tokens: self.config.tokens.daily_free_amount };
+        let ledger = Ledger::new(self.store.clone(), self.seams.clone(), self.tasks.clone(), settings);
+        ledger.recover().await.map_err(StartError::part("the token ledger"))?;
+        Ok(ledger)
+    }
+
+    fn recall(&self, ledger: &Ledger) -> Recall {
+        let embedder: Arc<dyn Embedder> = Arc::new(BuiltInEmbedder::new(self.tasks.clone(), EmbedSettings::default()));
+        let settings = RecallSettings { automations_enabled: self.config.recall.automation_vectorstore_enabled, ..RecallSettings::default() };
+        Recall::new(self.store.clone(), embedder, self.seams.clone(), self.tasks.clone(), ledger.clone(), settings)
+    }
+
+    fn documents(&self, recall: &Recall) -> Documents {
+        let settings = DocumentSettings { upload_bytes_max: self.config.appliance.upload_megabytes_max << 20 };
+        Documents::new(self.store.clone(), self.seams.clone(), self.tasks.clone(), Nudge::default(), recall.clone(), settings)
+    }
+
+    fn chat(&self, egress: &Egress, ledger: &Ledger, recall: &Recall) -> Result<Chat, StartError> {
+        let server = model_server(&self.config)?;
+        let provider = gateway::provider(server, egress.clone(), self.seams.clone()).map_err(StartError::part("the model server"))?;
+        let parts = ChatParts {
+            store: self.store.clone(),
+            seams: self.seams.clone(),
+            tasks: self.tasks.clone(),
+            signals: self.signals.clone(),
+            nudge: Nudge::default(),
+            ledger: ledger.clone(),
+            recall: recall.clone(),
+            provider,
+        };
+        Ok(Chat::new(parts, chat_settings(&self.config)))
+    }
+
+    async fn automations(&self, egress: &Egress, plans: &Plans, ledger: &Ledger, recall: &Recall) -> Result<Automations, StartError> {
+        let library = Arc::new(StoredLibrary::new(self.store.clone()));
+        let parallelism = size(self.config.orchestration.web_fetch_parallelism);
+        let collector = WebCollector {
+            egress: egress.clone(),
+            seams: self.seams.clone(),
+            tasks: self.tasks.clone(),
+            library: library.clone(),
+            settings: CrawlSettings { parallelism, ..CrawlSettings::default() },
+        };
+        let automations = Automations::new(AutomationsParts {
+            store: self.store.clone(),
+            seams: self.seams.clone(),
+            tasks: self.tasks.clone(),
+            signals: self.signals.clone(),
+            plans: plans.clone(),
+            ledger: ledger.clone(),
+            collector: Arc::new(collector),
+            library,
+            extractor: Arc::new(BuiltInExtractor),
+            ingester: Arc::new(RecallIngester { recall: recall.clone() }),
+            settings: automations_settings(&self.config),
+        });
+        automations.recover().await.map_err(StartError::part("automations"))?;
+        Ok(automations)
+    }
+}
+
+fn facts(config: &Config, certificate_fingerprint: Option<String>) -> Facts {
+    Facts {
+        version: env!("CARGO_PKG_VERSION"),
+        plain_http: certificate_fingerprint.is_none(),
+        certificate_fingerprint,
+        request_timeout: Duration::from_secs(config.server.request_timeout_seconds),
+        body_bytes_max: BODY_BYTES_MAX,
+    }
 }
 
 /// Starts the recurring tasks.

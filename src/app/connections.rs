@@ -24,13 +24,14 @@ const IDLE: Duration = Duration::from_secs(90);
 #[derive(Clone, Debug)]
 pub struct Bounded {
     places: Arc<Semaphore>,
+    idle: Duration,
 }
 
 impl Bounded {
     /// At most `max` connections.
     #[must_use]
     pub fn new(max: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(max)) }
+        Self { places: Arc::new(Semaphore::new(max)), idle: IDLE }
     }
 }
 
@@ -40,14 +41,14 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Bounded {
     type Future = BoxFuture<'static, io::Result<(Connection, S)>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        let places = Arc::clone(&self.places);
+        let (places, idle) = (Arc::clone(&self.places), self.idle);
         Box::pin(async move {
             stream.set_nodelay(true)?;
             let place = tokio::time::timeout(WAIT, places.acquire_owned())
                 .await
                 .map_err(|_| io::Error::new(io::ErrorKind::ConnectionRefused, "too many open connections"))?
                 .map_err(io::Error::other)?;
-            Ok((Connection { stream, idle: Box::pin(tokio::time::sleep(IDLE)), _place: place }, service))
+            Ok((Connection { stream, idle: Box::pin(tokio::time::sleep(idle)), idle_max: idle, _place: place }, service))
         })
     }
 }
@@ -57,6 +58,7 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Bounded {
 pub struct Connection {
     stream: TcpStream,
     idle: Pin<Box<Sleep>>,
+    idle_max: Duration,
     _place: OwnedSemaphorePermit,
 }
 
@@ -64,7 +66,8 @@ impl Connection {
     /// Something moved: the idle time begins anew. Nothing moves: is it over?
     fn watch<T>(&mut self, cx: &mut Context<'_>, moved: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if moved.is_ready() {
-            self.idle.set(tokio::time::sleep(IDLE));
+            let idle = tokio::time::sleep(self.idle_max);
+            self.idle.set(idle);
             return moved;
         }
         match self.idle.as_mut().poll(cx) {
@@ -102,5 +105,30 @@ impl AsyncWrite for Connection {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    async fn accepted(bounded: &Bounded) -> (Connection, TcpStream) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (client, server) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+        let (connection, ()) = bounded.accept(server.unwrap().0, ()).await.unwrap();
+        (connection, client.unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_connection_on_which_nothing_moves_gives_its_place_back() {
+        let bounded = Bounded { idle: Duration::from_millis(50), ..Bounded::new(1) };
+        let (mut connection, mut client) = accepted(&bounded).await;
+        client.write_all(b"x").await.unwrap();
+        assert_eq!(connection.read_u8().await.unwrap(), b'x');
+        assert_eq!(bounded.places.available_permits(), 0);
+        assert_eq!(connection.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        drop(connection);
+        assert_eq!(bounded.places.available_permits(), 1);
     }
 }

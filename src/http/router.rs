@@ -72,9 +72,10 @@ async fn measure(State(state): State<AppState>, request: Request, next: Next) ->
     let method = request.method().to_string();
     let route = request.extensions().get::<MatchedPath>().map_or_else(|| "(ui)".to_owned(), |path| path.as_str().to_owned());
     let started = state.seams.clock.elapsed();
-    let response = match tokio::time::timeout(state.facts.request_timeout, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => {
+    let response = tokio::select! {
+        biased;
+        response = next.run(request) => response,
+        () = state.seams.clock.sleep(state.facts.request_timeout) => {
             ApiError::new(StatusCode::REQUEST_TIMEOUT, "timed_out", "The request took longer than GUNICORN_TIMEOUT allows, or its body did not come.")
                 .remedy("Try again; an upload needs a faster connection or a longer limit.")
                 .into_response()

@@ -164,3 +164,23 @@ async fn bodies_that_are_not_what_they_should_be() {
     let (status, _) = app.user.try_send(Method::DELETE, "/api/me", None).await;
     assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_whose_body_does_not_come_is_ended_by_the_time_limit() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let app = TestApp::start().await;
+    let mut connection = tokio::net::TcpStream::connect(app.user.base.trim_start_matches("http://")).await.unwrap();
+    let head =
+        "POST /api/auth/login HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 99\r\nconnection: close\r\n\r\n{";
+    connection.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    for _ in 0..100 {
+        // The request may not have come that far when the clock moves: then it moves again.
+        app.advance(std::time::Duration::from_secs(601));
+        let reading = connection.read_to_string(&mut answer);
+        if tokio::time::timeout(std::time::Duration::from_millis(200), reading).await.is_ok() {
+            break;
+        }
+    }
+    assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("timed_out"), "{answer}");
+}

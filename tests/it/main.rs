@@ -13,6 +13,7 @@ mod isolation;
 mod journey;
 mod licence;
 mod members;
+mod model_answers;
 mod model_server;
 mod openapi;
 mod setup;
