@@ -171,8 +171,11 @@ pub(super) fn summary(sentences: &[Sentence], chosen: &[Chosen]) -> String {
     picked.iter().map(|sentence| sentence.text.as_str()).collect::<Vec<_>>().join(" ")
 }
 
-/// What makes a sentence a worse finding: each finds it by its lower-case text and takes this much off.
-const DEDUCTIONS: [(f64, fn(&str) -> bool); 6] = [
+/// Whether something stands in a lower-case text.
+type Test = fn(&str) -> bool;
+
+/// What makes a sentence a worse finding, and how much each takes off.
+const DEDUCTIONS: [(f64, Test); 6] = [
     (1.0, |lower| NOISE.iter().any(|noise| lower.contains(noise))),
     (0.3, |lower| TELLING_OFF.iter().any(|start| lower.starts_with(start))),
     (0.3, |lower| POINTING.iter().any(|word| lower.contains(word))),
