@@ -113,7 +113,7 @@ async fn nothing_of_a_deleted_document_is_recalled_whatever_interrupts_its_delet
     // Deleted while it is being ingested: its chunks are refused, and that is its end.
     let document = world.upload("b.txt", b"The Elbe is long.").await.unwrap();
     let claimed = world.store.claim_next_document(None, world.clock.now()).await.unwrap().unwrap();
-    world.documents.delete(&world.company, &document.id).await.unwrap();
+    world.documents.delete(&world.company, &world.user, Role::Member, &document.id).await.unwrap();
     let source = SourceRef { url: None, document_id: Some(document.id.clone()), title: "b".into(), page_number: None };
     let text = SourceText { source, text: "The Elbe is long.".into(), content_hash: "00".into(), collected_at: Timestamp::default() };
     let owner = DocumentSource { company: claimed.company, document: claimed.id, uploaded_by: claimed.uploaded_by };
