@@ -43,6 +43,12 @@ impl DataDir {
         self.0.join("bootstrap-token")
     }
 
+    /// The path of the link that `onsite admin recover` makes, mode 0600.
+    #[must_use]
+    pub fn admin_recovery(&self) -> PathBuf {
+        self.0.join("admin-recovery")
+    }
+
     /// Certificate and key.
     #[must_use]
     pub fn tls(&self) -> PathBuf {

@@ -8,7 +8,9 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::DataDirArgument;
+use super::local::require_database;
 use super::outcome::{CommandResult, Failure, say};
+use crate::base::paths::DataDir;
 use crate::model::audit::{GENESIS, verify_chain};
 use crate::services::audit::export::{Checkpoint, Verified, Verifier};
 use crate::store::{audit::audit_after_in, open_read_only};
@@ -41,7 +43,7 @@ impl AuditCommand {
         let Self::Verify { file, earlier, data, json } = self;
         match file {
             Some(file) => verify_file(&file, earlier.as_deref(), json),
-            None => verify_database(&data.dir().database(), json),
+            None => verify_database(&data.dir(), json),
         }
     }
 }
@@ -87,11 +89,9 @@ fn read_export(path: &Path, earlier: Option<Checkpoint>) -> Result<Result<Verifi
     }
 }
 
-fn verify_database(path: &Path, as_json: bool) -> CommandResult {
-    if !path.exists() {
-        return Err(Failure::failed(format!("{} does not exist: start `onsite serve` once, or name the right --data-dir", path.display())));
-    }
-    let connection = open_read_only(path).map_err(Failure::failed)?;
+fn verify_database(dir: &DataDir, as_json: bool) -> CommandResult {
+    require_database(dir)?;
+    let connection = open_read_only(&dir.database()).map_err(Failure::failed)?;
     let mut head = (0, GENESIS);
     loop {
         let rows = audit_after_in(&connection, head.0, ROWS_AT_ONCE).map_err(Failure::failed)?;

@@ -5,15 +5,16 @@ use std::io::IsTerminal;
 use clap::Subcommand;
 use serde_json::json;
 
+use super::DataDirArgument;
+use super::local::{open_stopped, require_database};
 use super::outcome::{CommandResult, Failure, say};
-use super::{DataDirArgument, require_database, require_owner};
 use crate::base::clock::Timestamp;
 use crate::base::paths::DataDir;
 use crate::base::seams::Seams;
 use crate::model::bootstrap::{BootstrapStatus, TokenState};
 use crate::services::auth::bootstrap::Bootstrap;
 use crate::store::bootstrap::bootstrap_status_in;
-use crate::store::{InstanceLock, OpenError, Store, StoreOptions, open_read_only};
+use crate::store::{InstanceLock, OpenError, open_read_only};
 
 /// Look after the token that lets the first admin in.
 #[derive(Debug, Subcommand)]
@@ -92,15 +93,8 @@ fn status_json(status: &BootstrapStatus, now: Timestamp, running: bool) -> serde
 }
 
 fn reissue(dir: &DataDir) -> CommandResult {
-    require_database(dir)?;
-    require_owner(dir, "bootstrap reissue")?;
     let seams = Seams::system();
-    let store = Store::open(dir, StoreOptions { readers_max: 1, now: seams.now() }).map_err(|error| match error {
-        OpenError::InUse { .. } => Failure::failed(
-            "the server is running, and a token is only made while it is stopped: stop it (systemctl stop onsite), run this again, start it",
-        ),
-        other => Failure::failed(other),
-    })?;
+    let store = open_stopped(dir, &seams, "bootstrap reissue")?;
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(Failure::failed)?;
     let issued = runtime.block_on(Bootstrap::new(store, seams, dir.clone()).reissue()).map_err(Failure::failed)?;
     say(format!("a new bootstrap token is in {}, until {}; earlier ones open nothing any more", issued.file.display(), issued.expires_at));

@@ -3,8 +3,9 @@
 use clap::Subcommand;
 use serde_json::json;
 
+use super::DataDirArgument;
+use super::local::require_database;
 use super::outcome::{CommandResult, Failure, say};
-use super::{DataDirArgument, require_database};
 use crate::store::{ledger, open_read_only};
 
 /// Check the token ledger.

@@ -3,12 +3,13 @@
 use clap::Subcommand;
 use serde_json::json;
 
+use super::DataDirArgument;
+use super::local::{open_stopped, require_database};
 use super::outcome::{CommandResult, Failure, say, table};
-use super::{DataDirArgument, require_database, require_owner};
 use crate::base::paths::DataDir;
 use crate::base::seams::Seams;
 use crate::store::migrate::{self, MigrationState};
-use crate::store::{OpenError, Store, StoreOptions, open_read_only};
+use crate::store::open_read_only;
 
 /// Show the state of the database schema, or bring it up to date.
 #[derive(Debug, Subcommand)]
@@ -62,12 +63,7 @@ fn up(dir: &DataDir, json: bool) -> CommandResult {
     let (applied, waiting): (Vec<_>, Vec<_>) = states(dir)?.into_iter().partition(|state| state.applied_at.is_some());
     let waiting: Vec<String> = waiting.into_iter().map(|state| state.name).collect();
     if !waiting.is_empty() {
-        require_owner(dir, "migrate up")?;
-        let options = StoreOptions { readers_max: 1, now: Seams::system().now() };
-        Store::open(dir, options).map_err(|error| match error {
-            OpenError::InUse { .. } => Failure::failed("the server is running: stop it (systemctl stop onsite), run this again, start it"),
-            other => Failure::failed(other),
-        })?;
+        open_stopped(dir, &Seams::system(), "migrate up")?;
     }
     if json {
         say(json!({ "applied": waiting }));

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a check did not hold.
 
+mod admin;
 mod audit;
 mod bootstrap;
 mod config;
@@ -10,16 +11,15 @@ mod doctor;
 mod healthcheck;
 mod ledger;
 mod license;
+mod local;
 mod migrate;
 mod outcome;
 mod serve;
 
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use outcome::Failure;
 
 use crate::base::paths::DataDir;
 use crate::config::sources::Sources;
@@ -37,6 +37,9 @@ struct Cli {
 enum Command {
     /// Run the appliance.
     Serve(serve::Serve),
+    /// Restore a lost system admin.
+    #[command(subcommand)]
+    Admin(admin::AdminCommand),
     /// Check the audit log.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -82,33 +85,12 @@ impl DataDirArgument {
     }
 }
 
-/// A command that works on a database makes none: a wrong `--data-dir` would look like an empty appliance.
-fn require_database(dir: &DataDir) -> outcome::CommandResult {
-    let path = dir.database();
-    if path.exists() {
-        return Ok(());
-    }
-    Err(Failure::failed(format!("{} does not exist: start `onsite serve` once, or name the right --data-dir", path.display())))
-}
-
-/// Whatever a command writes must stay readable for the server's own user: root in its place would lock the server out.
-fn require_owner(dir: &DataDir, command: &str) -> outcome::CommandResult {
-    let path = dir.path().display();
-    let owner = std::fs::metadata(dir.path()).map_err(|error| Failure::failed(format!("{path}: {error}")))?.uid();
-    let ours = rustix::process::geteuid().as_raw();
-    if owner == ours {
-        return Ok(());
-    }
-    Err(Failure::failed(format!(
-        "{path} belongs to the user with id {owner}, and this runs as {ours}: run it as its owner, for example `sudo -u '#{owner}' onsite {command} --data-dir {path}`"
-    )))
-}
-
 /// Parses the arguments, runs the command and returns its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(command) => command.run(),
+        Command::Admin(command) => command.run(),
         Command::Audit(command) => command.run(),
         Command::Bootstrap(command) => command.run(),
         Command::Config(command) => command.run(),

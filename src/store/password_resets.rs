@@ -9,7 +9,7 @@ use crate::base::clock::Timestamp;
 use crate::model::audit::{Actor, Entry};
 use crate::model::ids::{PasswordResetId, SessionId, UserId};
 use crate::model::session::Origin;
-use crate::model::user::User;
+use crate::model::user::{Email, User};
 
 /// A link to keep.
 #[derive(Clone, Debug)]
@@ -24,6 +24,17 @@ pub struct NewPasswordReset {
     pub by: Actor,
     /// Now.
     pub at: Timestamp,
+    /// Until when it works.
+    pub expires_at: Timestamp,
+}
+
+/// The link that a recovered admin comes in with.
+#[derive(Clone, Debug)]
+pub struct RecoveryLink {
+    /// The link's id, for the audit log.
+    pub id: PasswordResetId,
+    /// SHA-256 of the link's token.
+    pub token_hash: [u8; 32],
     /// Until when it works.
     pub expires_at: Timestamp,
 }
@@ -45,6 +56,28 @@ impl Store {
                 append_audit(tx, &audit)?;
             }
             Ok(kept > 0)
+        })
+        .await
+    }
+
+    /// Restores a system admin: the account of this address may come in and looks after the appliance again, every session of it ends, and a
+    /// link replaces its password. `None`: there is no such account.
+    ///
+    /// # Errors
+    /// When it could not be kept.
+    pub async fn recover_admin(&self, email: Email, link: RecoveryLink, at: Timestamp) -> Result<Option<User>, StoreError> {
+        self.write("recover admin", move |tx| {
+            let recovered = format!("UPDATE users SET system_admin = 1, disabled_at = NULL WHERE email = ?1 RETURNING {USER_COLUMNS}");
+            let Some(user) = tx.query_row(&recovered, [&email], read_user).optional()? else { return Ok(None) };
+            tx.execute("UPDATE sessions SET ended_at = ?2 WHERE user_id = ?1 AND ended_at IS NULL", (&user.id, at))?;
+            tx.execute("DELETE FROM password_resets WHERE user_id = ?1 AND used_at IS NULL", [&user.id])?;
+            tx.execute(
+                "INSERT INTO password_resets (id, user_id, token_hash, made_by, created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                (&link.id, &user.id, link.token_hash, Actor::Cli.as_str(), at, link.expires_at),
+            )?;
+            let entry = Entry::new(at, Actor::Cli, "admin.recovered", user.id.as_str());
+            append_audit(tx, &entry.detail(serde_json::json!({"email": user.email, "password_reset_id": link.id, "expires_at": link.expires_at})))?;
+            Ok(Some(user))
         })
         .await
     }

@@ -5,6 +5,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::app::{EMAIL, PASSWORD, TestApp, User};
+use crate::binary::{Served, run};
 
 const LONG_PASSWORD: &str = "a lengthy and private phrase";
 
@@ -210,4 +211,36 @@ async fn the_licences_seats_bound_new_accounts_and_nobody_is_locked_out() {
     let full = status(&app.user, Method::POST, "/api/invitations/accept-as-new", acceptance(&token)).await;
     assert_eq!(full, (StatusCode::PAYMENT_REQUIRED, "seat_limit_reached".into()));
     app.user.post("/api/auth/login", json!({ "email": "user1@example.com", "password": LONG_PASSWORD })).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_restores_a_lost_admin_on_the_server_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::start(folder.path());
+    let token = std::fs::read_to_string(folder.path().join("bootstrap-token")).unwrap();
+    let mut user = User::anonymous(&served.url);
+    let body = json!({ "token": token.trim(), "email": EMAIL, "password": PASSWORD, "name": "Ada Admin" });
+    user.token = Some(user.post("/api/setup/redeem", body).await["session"]["token"].as_str().unwrap().to_owned());
+
+    let recover = |email: &str| run(&["admin", "recover", "--email", email, "--data-dir", folder.path().to_str().unwrap()]);
+    let refused = recover(EMAIL);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("the server is running"), "only while it is stopped");
+    assert!(served.terminate());
+    assert_eq!(recover("who@example.com").status.code(), Some(1));
+    let recovered = recover(EMAIL);
+    assert_eq!(recovered.status.code(), Some(0), "{recovered:?}");
+    let link = std::fs::read_to_string(folder.path().join("admin-recovery")).unwrap();
+    let token = link.trim().strip_prefix("/password-reset#").unwrap();
+    assert!(!String::from_utf8(recovered.stdout).unwrap().contains(token), "it is printed to a terminal only");
+
+    let served = Served::start(folder.path());
+    user.base.clone_from(&served.url);
+    assert_eq!(user.try_send(Method::GET, "/api/me", None).await.0, StatusCode::UNAUTHORIZED, "the account's sessions have ended");
+    let reset = json!({ "token": token, "password": LONG_PASSWORD });
+    assert_eq!(user.try_send(Method::POST, "/api/auth/password-reset", Some(reset)).await.0, StatusCode::NO_CONTENT);
+    let answer = user.post("/api/auth/login", json!({ "email": EMAIL, "password": LONG_PASSWORD })).await;
+    user.token = Some(answer["session"]["token"].as_str().unwrap().to_owned());
+    let recorded = user.get("/api/system-admin/audit?action=admin.&actor=cli").await;
+    assert_eq!(recorded["rows"].as_array().unwrap().len(), 1);
 }

@@ -6,15 +6,16 @@ use std::time::Duration;
 use super::limits::{Key, TooManyTries};
 use super::{Auth, HashError};
 use crate::base::clock::Timestamp;
+use crate::base::seams::Seams;
 use crate::base::secret::{Secret, new_token, sha256};
 use crate::model::audit::{Actor, Entry, Outcome};
 use crate::model::ids::{PasswordResetId, SessionId, UserId};
 use crate::model::password::{NewPassword, PasswordRefusal};
 use crate::model::session::Origin;
-use crate::model::user::{Caller, User};
-use crate::store::StoreError;
-use crate::store::password_resets::NewPasswordReset;
+use crate::model::user::{Caller, Email, User};
+use crate::store::password_resets::{NewPasswordReset, RecoveryLink};
 use crate::store::sessions::{OpenSession, WhichSessions};
+use crate::store::{Store, StoreError};
 
 /// How long a link that replaces a password works.
 const RESET_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
@@ -49,6 +50,18 @@ pub struct PasswordReset {
     pub token: Secret<String>,
     /// Until when it works.
     pub expires_at: Timestamp,
+}
+
+/// Restores a system admin by a link that replaces their password; for the operator on the server itself. `None`: there is no account of this
+/// address.
+///
+/// # Errors
+/// When it could not be kept.
+pub async fn recover_admin(store: &Store, seams: &Seams, email: Email) -> Result<Option<PasswordReset>, StoreError> {
+    let (token, at) = (new_token(seams), seams.now());
+    let expires_at = at.plus(RESET_LIFETIME);
+    let link = RecoveryLink { id: PasswordResetId::new(seams), token_hash: sha256(token.expose().as_bytes()), expires_at };
+    Ok(store.recover_admin(email, link, at).await?.map(|_| PasswordReset { token, expires_at }))
 }
 
 impl Auth {
