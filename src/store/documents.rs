@@ -276,9 +276,8 @@ mod tests {
         let at = Timestamp::from_millis(9);
         assert!(store.document(other.clone(), first.id.clone()).await.unwrap().is_none());
         assert!(store.delete_document(other, first.id.clone(), at).await.unwrap().is_empty());
-        let mut gone = store.delete_document(company.clone(), second.id.clone(), at).await.unwrap();
-        gone.sort();
-        assert_eq!(gone, [first.id.clone(), second.id.clone()]);
+        let gone = store.delete_document(company.clone(), second.id.clone(), at).await.unwrap();
+        assert_eq!(std::collections::BTreeSet::from_iter(gone), [first.id.clone(), second.id.clone()].into());
         assert!(store.document_content(company.clone(), first.id).await.unwrap().is_none());
         assert!(store.page_text(company.clone(), second.text_hash.clone().unwrap()).await.unwrap().is_none());
         assert!(!store.finish_document(&second, 1, at).await.unwrap());
