@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use super::crawl::CrawlPolicy;
 use super::ids::{CompanyId, DocumentId, UserId, WidgetId};
 use super::invalid::Invalid;
+use super::role::Role;
 use super::schedule::Schedule;
 use crate::base::clock::Timestamp;
 
@@ -199,6 +200,15 @@ pub struct Widget {
     pub created_at: Timestamp,
     /// When it was changed last.
     pub updated_at: Timestamp,
+}
+
+impl Widget {
+    /// Whether a member of its company may see it, and whatever came of it: a private one is its maker's, and the company's admins' and
+    /// owners'. `store/widgets.rs` has the same in SQL.
+    #[must_use]
+    pub fn is_shown_to(&self, member: &UserId, role: Role) -> bool {
+        self.spec.visibility != Visibility::Private || self.created_by == *member || role.allows(Role::Admin)
+    }
 }
 
 impl WidgetSpec {

@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::chunk_index;
+use super::widgets::shown;
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
 use crate::model::chunk::{Chunk, ChunkBody, ChunkId, ChunkType, Origin};
@@ -227,8 +228,12 @@ pub(super) const SELECT_CHUNK: &str =
 pub(super) const VISIBLE_JOIN: &str = "LEFT JOIN widgets w ON w.id = c.widget_id LEFT JOIN documents d ON d.id = c.document_id";
 /// Whether `:viewer`, a member of the chunk's company, may see it: by what its widget and document are now, not by what they were when the chunk
 /// was made. What a widget found in an earlier version of a document stays until the widget runs again.
-pub(super) const VISIBLE: &str = "(w.id IS NULL OR (w.deleted_at IS NULL AND (w.visibility <> 'private' OR w.created_by = :viewer)))
-    AND (d.id IS NULL OR (d.deleted_at IS NULL AND (c.origin <> 'document' OR d.superseded_at IS NULL)))";
+pub(super) const VISIBLE: &str = concat!(
+    "(w.id IS NULL OR (w.deleted_at IS NULL AND ",
+    shown!(),
+    "))
+    AND (d.id IS NULL OR (d.deleted_at IS NULL AND (c.origin <> 'document' OR d.superseded_at IS NULL)))"
+);
 
 pub(super) fn read_chunk(row: &Row<'_>) -> rusqlite::Result<Chunk> {
     Ok(Chunk {

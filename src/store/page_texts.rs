@@ -1,10 +1,11 @@
 //! The canonical texts of pages and documents: once per company and content.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, named_params};
 
+use super::widgets::shown;
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
-use crate::model::ids::{CompanyId, DocumentId};
+use crate::model::ids::{CompanyId, DocumentId, UserId};
 
 /// A text as kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +59,31 @@ impl Store {
             Ok(text.optional()?)
         })
         .await
+    }
+}
+
+impl Store {
+    /// The text of this content, if the company has it and a member may see where it is from: a document, or a page collected by a widget
+    /// that is shown to them.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn page_text_for(&self, company: CompanyId, viewer: UserId, content_hash: String) -> Result<Option<KeptText>, StoreError> {
+        let (of, hash) = (company.clone(), content_hash.clone());
+        let shown = self
+            .read("look who may see a text", move |conn| {
+                let sql = concat!(
+                    "SELECT EXISTS (SELECT 1 FROM documents d WHERE d.company_id = :company AND d.text_hash = :hash AND d.deleted_at IS NULL)
+                       OR EXISTS (SELECT 1 FROM run_pages p JOIN widgets w ON w.id = p.widget_id
+                         WHERE p.company_id = :company AND p.content_hash = :hash AND w.deleted_at IS NULL AND ",
+                    shown!(),
+                    ")"
+                );
+                let parameters = named_params! {":company": of, ":hash": hash, ":viewer": viewer};
+                Ok(conn.prepare_cached(sql)?.query_row(parameters, |row| row.get::<_, bool>(0))?)
+            })
+            .await?;
+        if shown { self.page_text(company, content_hash).await } else { Ok(None) }
     }
 }
 

@@ -24,6 +24,15 @@ pub enum WidgetAdded {
     },
 }
 
+/// [`Widget::is_shown_to`] in SQL: of the widget `w` to `:viewer`, a member of its company, by what both are now.
+macro_rules! shown {
+    () => {
+        "(w.visibility <> 'private' OR w.created_by = :viewer OR EXISTS (SELECT 1 FROM memberships m
+           WHERE m.company_id = w.company_id AND m.user_id = :viewer AND m.role IN ('admin', 'owner')))"
+    };
+}
+pub(in crate::store) use shown;
+
 impl Store {
     /// Adds a widget, unless the company already has `limit` of them. Counted and added in one transaction, so that a race cannot exceed it.
     ///
@@ -207,7 +216,9 @@ fn from_row(row: &Row<'_>) -> Result<Widget, StoreError> {
 mod tests {
     use super::super::runs::testing::{company, widget};
     use super::*;
+    use crate::model::role::Role;
     use crate::model::schedule::Schedule;
+    use crate::model::widget::Visibility;
     use crate::store::testing;
 
     #[tokio::test]
@@ -228,6 +239,31 @@ mod tests {
         assert_eq!(store.delete_widget(theirs.0, kept.id.clone(), kept.created_at).await.unwrap(), None);
         assert_eq!(store.delete_widget(mine.0.clone(), kept.id.clone(), kept.created_at).await.unwrap(), Some(None));
         assert_eq!(store.count_widgets(mine.0).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn the_rule_of_who_sees_a_widget_is_the_same_in_sql() {
+        let (store, _folder) = testing::store();
+        let mine = company(&store, 1).await;
+        let (stranger, _) = testing::user_and_company(&store).await;
+        for visibility in [Visibility::Private, Visibility::Company, Visibility::Public] {
+            let mut one = widget(&mine);
+            one.spec.visibility = visibility;
+            store.insert_widget(one.clone(), None).await.unwrap();
+            for (member, role) in Role::ALL.into_iter().flat_map(|role| [(&one.created_by, role), (&stranger, role)]) {
+                let sql = "INSERT INTO memberships VALUES (?1, ?2, ?3, 0) ON CONFLICT (company_id, user_id) DO UPDATE SET role = excluded.role";
+                testing::execute(&store, sql, (one.company_id.clone(), member.clone(), role)).await;
+                let (id, viewer) = (one.id.clone(), member.clone());
+                let in_sql: bool = store
+                    .read("shown", move |conn| {
+                        let sql = concat!("SELECT ", shown!(), " FROM widgets w WHERE w.id = :id");
+                        Ok(conn.query_row(sql, rusqlite::named_params! {":id": id, ":viewer": viewer}, |row| row.get(0))?)
+                    })
+                    .await
+                    .unwrap();
+                assert_eq!(in_sql, one.is_shown_to(member, role), "{visibility:?} to {role}, its maker: {}", *member == one.created_by);
+            }
+        }
     }
 
     #[tokio::test]

@@ -326,6 +326,27 @@ async fn a_member_deletes_what_is_their_own_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_private_automation_found_is_its_makers_and_the_admins() {
+    let site = crate::site::rivers().await;
+    let app = TestApp::start().await.with_admin().await;
+    let company = app.company().await;
+    app.allow(site.address).await;
+    let (maker, other, admin) = (app.person(&company, "member").await, app.person(&company, "dev").await, app.person(&company, "admin").await);
+    let widget = maker.widget(&company, &site.url("/"), 5).await;
+    let private = Some(json!({ "visibility": "private" }));
+    assert_eq!(maker.try_send(Method::PATCH, &format!("{company}/widgets/{widget}"), private).await.0, StatusCode::OK);
+    maker.run(&company, &widget).await;
+    let results = maker.get(&format!("{company}/recall?q=How+long+is+the+Rhine")).await["results"].clone();
+    let (chunk, citation) = (results[0]["chunk_id"].as_str().unwrap(), &results[0]["citation"]);
+    let page = citation["content_hash"].as_str().unwrap();
+    for path in [format!("/widgets/{widget}"), format!("/chunks/{chunk}"), format!("/pages/{page}")] {
+        let ask = async |user: &User| user.try_send(Method::GET, &format!("{company}{path}"), None).await.0;
+        assert_eq!([ask(&maker).await, ask(&admin).await, ask(&other).await], [StatusCode::OK, StatusCode::OK, StatusCode::NOT_FOUND], "{path}");
+    }
+    assert_eq!(other.get(&format!("{company}/recall?q=Rhine")).await["results"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_id_of_one_company_does_not_open_in_another() {
     let site = crate::site::rivers().await;
     let app = TestApp::start().await.with_admin().await;

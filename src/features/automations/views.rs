@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use super::seams::Collector;
-use super::widgets::may_see;
 use super::{AutomationError, Automations, Viewer};
 use crate::model::freshness::Freshness;
 use crate::model::ids::{ReportId, WidgetId};
@@ -82,7 +81,7 @@ impl Automations {
         let mut headlines: HashMap<WidgetId, Series> =
             store.headline_series(company(), SPARKLINE_POINTS).await?.into_iter().map(|series| (series.widget_id.clone(), series)).collect();
         let mut views = Vec::with_capacity(widgets.len());
-        for widget in widgets.into_iter().filter(|widget| may_see(viewer, widget)) {
+        for widget in widgets.into_iter().filter(|widget| widget.is_shown_to(&viewer.user, viewer.role)) {
             let id = widget.id.clone();
             views.push(self.view(widget, runs.remove(&id), reports.remove(&id), headlines.remove(&id)));
         }

@@ -6,7 +6,6 @@ use super::{AutomationError, Automations, Viewer, WidgetView};
 use crate::model::ids::WidgetId;
 use crate::model::invalid::Invalid;
 use crate::model::plans::{Feature, Use};
-use crate::model::role::Role;
 use crate::model::widget::{Visibility, Widget, WidgetDraft, WidgetSpec};
 use crate::store::widgets::WidgetAdded;
 
@@ -97,7 +96,7 @@ impl Automations {
     /// A widget the viewer may see.
     pub(super) async fn visible_widget(&self, viewer: &Viewer, id: &WidgetId) -> Result<Widget, AutomationError> {
         let widget = self.store().widget(viewer.company.clone(), id.clone()).await?;
-        widget.filter(|widget| may_see(viewer, widget)).ok_or(AutomationError::NotFound)
+        widget.filter(|widget| widget.is_shown_to(&viewer.user, viewer.role)).ok_or(AutomationError::NotFound)
     }
 
     /// A widget the viewer may change.
@@ -137,7 +136,7 @@ impl Automations {
         let widgets = self.store().widgets(viewer.company.clone()).await?;
         let by_id: HashMap<&WidgetId, &Widget> = widgets.iter().map(|widget| (&widget.id, widget)).collect();
         for (field, upstream) in named_upstream(spec) {
-            if !by_id.get(upstream).is_some_and(|widget| may_see(viewer, widget)) {
+            if !by_id.get(upstream).is_some_and(|widget| widget.is_shown_to(&viewer.user, viewer.role)) {
                 return Err(Invalid::new(field, format!("there is no automation {upstream}"), "Name one of this company's automations.").into());
             }
             if leads_to(&by_id, upstream, id) {
@@ -147,11 +146,6 @@ impl Automations {
         }
         Ok(())
     }
-}
-
-/// A private widget is its maker's, and the company's owner and admins'.
-pub(super) fn may_see(viewer: &Viewer, widget: &Widget) -> bool {
-    widget.spec.visibility != Visibility::Private || widget.created_by == viewer.user || viewer.role.allows(Role::Admin)
 }
 
 fn named_upstream(spec: &WidgetSpec) -> impl Iterator<Item = (String, &WidgetId)> {

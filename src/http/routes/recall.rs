@@ -186,11 +186,12 @@ struct PagePath {
     content_hash: String,
 }
 
-/// The text of a source by its hash, to show a quote in its surroundings. Who knows the hash has seen a citation of it.
+/// The text of a source by its hash, to show a quote in its surroundings: of a document, or of a page that an automation shown to the caller
+/// has collected.
 #[utoipa::path(get, path = "/api/companies/{company}/pages/{content_hash}", tag = "recall", operation_id = "get_page",
     params(("company" = String, Path), ("content_hash" = String, Path)), responses((status = 200, body = PageView), (status = 404)))]
 async fn page(member: CompanyMember, State(state): State<AppState>, Ids(path): Ids<PagePath>) -> Result<Json<PageView>, ApiError> {
-    let page = state.recall.page(&member.company.id, &path.content_hash).await?.ok_or_else(ApiError::not_found)?;
+    let page = state.recall.page(&member.company.id, &member.caller.user.id, &path.content_hash).await?.ok_or_else(ApiError::not_found)?;
     Ok(Json(page.into()))
 }
 

@@ -106,12 +106,12 @@ impl Recall {
         self.store.chunk(company.clone(), viewer.clone(), id).await
     }
 
-    /// The text of a company's source by its hash, to show a quote in its surroundings.
+    /// The text of a company's source by its hash, to show a quote in its surroundings, if `viewer` may see where it is from.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn page(&self, company: &CompanyId, content_hash: &str) -> Result<Option<KeptText>, StoreError> {
-        self.store.page_text(company.clone(), content_hash.to_owned()).await
+    pub async fn page(&self, company: &CompanyId, viewer: &UserId, content_hash: &str) -> Result<Option<KeptText>, StoreError> {
+        self.store.page_text_for(company.clone(), viewer.clone(), content_hash.to_owned()).await
     }
 }
 

@@ -349,7 +349,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The text of a source by its hash, to show a quote in its surroundings. Who knows the hash has seen a citation of it. */
+        /**
+         * The text of a source by its hash, to show a quote in its surroundings: of a document, or of a page that an automation shown to the caller
+         *     has collected.
+         */
         get: operations["get_page"];
         put?: never;
         post?: never;
