@@ -1784,6 +1784,8 @@ export interface components {
             ready: boolean;
             /** @description Codes of what stands in the way: `database_unavailable`, `disk_full` (reading works, writing does not), `stopping`. */
             reasons: string[];
+            /** @description There is no system admin yet: the bootstrap token can be redeemed. */
+            setup_open: boolean;
         };
         RedeemRequest: {
             email: string;

@@ -61,19 +61,25 @@ whenSignedOut(() => {
 
 /** Finds out whether the appliance is being set up, wants a sign-in, or knows us already. */
 export async function start(): Promise<void> {
-  const steps = read(SIGNED_IN) ? [loadMe, findSetup] : [findSetup, loadMe];
-  for (const step of steps) {
-    try {
-      await step();
-      return;
-    } catch (cause) {
-      const error = asApiError(cause);
-      if (error.status !== 401 && error.status !== 404) {
-        trouble = error;
-        phase = 'unreachable';
+  try {
+    if (read(SIGNED_IN)) {
+      try {
+        await loadMe();
         return;
+      } catch (cause) {
+        if (asApiError(cause).status !== 401) throw cause;
       }
     }
+    // Asked before setup itself, which is not there any more once it is over.
+    readiness = await api.readiness();
+    if (readiness.setup_open) {
+      await findSetup();
+      return;
+    }
+  } catch (cause) {
+    trouble = asApiError(cause);
+    phase = 'unreachable';
+    return;
   }
   keep(SIGNED_IN, null);
   phase = 'signed-out';

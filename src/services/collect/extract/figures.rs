@@ -223,7 +223,7 @@ fn measure(text: &str, at: usize, comma: bool) -> Option<Figure> {
 /// Whether a one-letter unit after a space might be a word: `5 A students`, `3 V`. Only what is hardly ever a word passes.
 fn needs_context(text: &str, at: usize, name: &str) -> bool {
     let written_short = text[at..].chars().nth(1).is_none_or(|c| !c.is_alphanumeric());
-    written_short && matches!(name, "A" | "K" | "J" | "N" | "t")
+    written_short && matches!(name, "A" | "J" | "N" | "t")
 }
 
 /// `–20`, `-20`, ` to 20`, ` and 20` after `between`: the upper value, and the length.
@@ -318,6 +318,7 @@ mod tests {
         assert_eq!(all("It cost $5m, or 12% more."), [one(5e6, "USD"), one(12.0, "%")].concat());
         assert_eq!(all("A 30-second timeout"), one(30.0, "s"));
         assert_eq!(all("down to −40 °C in winter"), one(-40.0, "°C"));
+        assert_eq!(all("Its effective temperature is 5,772 K, and it shines."), one(5772.0, "K"));
         assert_eq!(all("flows at 2,900 m³/s on average"), one(2900.0, "m³/s"));
         assert_eq!(all("rated 3,5 of 5 stars").first(), one(3.5, "").first());
         assert_eq!(find("Der Rhein ist 1.230 km lang", true)[0].value, 1230.0);
