@@ -62,27 +62,20 @@ whenSignedOut(() => {
 /** Finds out whether the appliance is being set up, wants a sign-in, or knows us already. */
 export async function start(): Promise<void> {
   try {
-    if (read(SIGNED_IN)) {
-      try {
-        await loadMe();
-        return;
-      } catch (cause) {
-        if (asApiError(cause).status !== 401) throw cause;
-      }
-    }
-    // Asked before setup itself, which is not there any more once it is over.
-    readiness = await api.readiness();
-    if (readiness.setup_open) {
-      await findSetup();
+    // Setup is asked for only while it is open: afterwards it is not there, and the browser would report that as an error.
+    readiness = read(SIGNED_IN) ? null : await api.readiness();
+    if (readiness?.setup_open) await findSetup();
+    else await loadMe();
+  } catch (cause) {
+    const error = asApiError(cause);
+    if (error.status !== 401) {
+      trouble = error;
+      phase = 'unreachable';
       return;
     }
-  } catch (cause) {
-    trouble = asApiError(cause);
-    phase = 'unreachable';
-    return;
+    keep(SIGNED_IN, null);
+    phase = 'signed-out';
   }
-  keep(SIGNED_IN, null);
-  phase = 'signed-out';
 }
 
 /** Reads how far setup is, for example how many attempts are left. */
