@@ -150,10 +150,14 @@ mod tests {
         owners.sort();
         let mut ids = Vec::new();
         for (company, user) in &owners {
+            let mut own = Vec::new();
             for name in ["a.txt", "b.txt"] {
                 let new = new_document(&seams, company, user, name, &format!("{company} {name}"));
-                ids.push(store.insert_document(new).await.unwrap().id);
+                own.push(store.insert_document(new).await.unwrap().id);
             }
+            // Uploaded at one moment, they go by their ids.
+            own.sort();
+            ids.extend(own);
         }
         let mut after = None;
         let mut order = Vec::new();

@@ -83,6 +83,7 @@ CREATE TABLE run_pages (
   fetched_at    INTEGER NOT NULL,
   PRIMARY KEY (run_id, position)
 ) STRICT;
+CREATE INDEX run_pages_by_url ON run_pages (run_id, url);
 CREATE INDEX run_pages_by_content ON run_pages (company_id, content_hash) WHERE content_hash IS NOT NULL;
 
 CREATE TABLE reports (

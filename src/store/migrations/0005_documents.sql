@@ -20,6 +20,8 @@ CREATE TABLE documents (
   forgetting   INTEGER NOT NULL DEFAULT 0 CHECK (forgetting IN (0, 1)) -- 1: deleted or superseded, its chunks may not all be removed yet
 ) STRICT;
 CREATE INDEX documents_by_company ON documents (company_id, uploaded_at);
+-- Versions of a name: what is the latest, and what it replaces.
+CREATE INDEX documents_by_name ON documents (company_id, name, version);
 CREATE INDEX documents_to_ingest ON documents (uploaded_at) WHERE state IN ('stored', 'ingesting') AND deleted_at IS NULL;
 CREATE INDEX documents_by_text ON documents (company_id, text_hash) WHERE deleted_at IS NULL;
 -- Asked by every search: nearly always empty.

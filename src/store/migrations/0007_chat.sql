@@ -25,6 +25,8 @@ CREATE TABLE chat_runs (
   finished_at         INTEGER
 ) STRICT;
 CREATE INDEX chat_runs_waiting ON chat_runs (queued_at) WHERE state = 'queued';
+-- Those under way are few among all that ever were.
+CREATE INDEX chat_runs_by_state ON chat_runs (state);
 CREATE INDEX chat_runs_by_conversation ON chat_runs (conversation_id, queued_at);
 
 CREATE TABLE messages (
