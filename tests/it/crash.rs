@@ -76,7 +76,7 @@ async fn a_killed_process_loses_nothing_it_acknowledged() {
     let dir = folder.path().display().to_string();
     let verified = run(&["ledger", "verify", "--data-dir", &dir]);
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
-    let database = rusqlite::Connection::open(folder.path().join("onsite.db")).unwrap();
+    let database = onsite::store::open_read_only(&folder.path().join("onsite.db")).unwrap();
     let check: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(check, "ok");
     let doubles: i64 = database
