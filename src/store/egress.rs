@@ -2,7 +2,9 @@
 
 use rusqlite::Row;
 
+use super::audit::append_audit;
 use super::{Store, StoreError};
+use crate::model::audit::Entry;
 use crate::model::egress::{EgressLogRow, EgressRule, NewEgressLogRow, Purpose, RULES_MAX};
 use crate::model::ids::EgressRuleId;
 
@@ -39,11 +41,11 @@ impl Store {
         .await
     }
 
-    /// Adds a rule unless its destination and port are listed already.
+    /// Adds a rule and records that, unless its destination and port are listed already.
     ///
     /// # Errors
-    /// When the store fails.
-    pub async fn add_egress_rule(&self, rule: EgressRule) -> Result<RuleAdded, StoreError> {
+    /// When the store fails: there is neither then.
+    pub async fn add_egress_rule(&self, rule: EgressRule, audit: Entry) -> Result<RuleAdded, StoreError> {
         self.write("add egress rule", move |tx| {
             let destination = rule.destination.to_string();
             let same: Option<EgressRuleId> = tx
@@ -62,19 +64,23 @@ impl Store {
                 "INSERT INTO egress_rules (id, destination, port, allow_private, reason, created_by, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?
             .execute((&rule.id, destination, rule.port, rule.allow_private, &rule.reason, &rule.created_by, rule.created_at))?;
+            append_audit(tx, &audit)?;
             Ok(RuleAdded::Added)
         })
         .await
     }
 
-    /// Removes a rule; `None` when there is none with this id.
+    /// Removes a rule and records that. `false`: there is none with this id.
     ///
     /// # Errors
-    /// When the store fails.
-    pub async fn remove_egress_rule(&self, id: EgressRuleId) -> Result<Option<()>, StoreError> {
+    /// When the store fails: the rule then stays.
+    pub async fn remove_egress_rule(&self, id: EgressRuleId, audit: Entry) -> Result<bool, StoreError> {
         self.write("remove egress rule", move |tx| {
-            let removed = tx.prepare_cached("DELETE FROM egress_rules WHERE id = ?1")?.execute([&id])?;
-            Ok((removed > 0).then_some(()))
+            let removed = tx.prepare_cached("DELETE FROM egress_rules WHERE id = ?1")?.execute([&id])? > 0;
+            if removed {
+                append_audit(tx, &audit)?;
+            }
+            Ok(removed)
         })
         .await
     }
@@ -183,6 +189,10 @@ mod tests {
     use crate::model::egress::RuleDraft;
     use crate::store::testing;
 
+    fn act() -> Entry {
+        Entry::new(Timestamp::from_millis(1), crate::model::audit::Actor::System, "egress_rule.test", "rule")
+    }
+
     fn new_rule(destination: &str, port: Option<u16>) -> EgressRule {
         let draft = RuleDraft { destination: destination.into(), port, allow_private: false, reason: "test".into() };
         EgressRule::checked(&draft, EgressRuleId::new(&Seams::system()), "demo".into(), Timestamp::from_millis(5)).unwrap()
@@ -192,14 +202,15 @@ mod tests {
     async fn a_rule_is_listed_once_and_can_be_removed() {
         let (store, _folder) = testing::store();
         let (any, one) = (new_rule("example.com", None), new_rule("example.com", Some(443)));
-        assert_eq!(store.add_egress_rule(any.clone()).await.unwrap(), RuleAdded::Added);
-        assert_eq!(store.add_egress_rule(one.clone()).await.unwrap(), RuleAdded::Added);
-        assert_eq!(store.add_egress_rule(new_rule("example.com", None)).await.unwrap(), RuleAdded::Exists(any.id.clone()));
+        assert_eq!(store.add_egress_rule(any.clone(), act()).await.unwrap(), RuleAdded::Added);
+        assert_eq!(store.add_egress_rule(one.clone(), act()).await.unwrap(), RuleAdded::Added);
+        assert_eq!(store.add_egress_rule(new_rule("example.com", None), act()).await.unwrap(), RuleAdded::Exists(any.id.clone()));
         let mut listed = store.list_egress_rules().await.unwrap();
         listed.sort_by_key(|rule| rule.port);
         assert_eq!(listed, [any.clone(), one]);
-        assert!(store.remove_egress_rule(any.id.clone()).await.unwrap().is_some());
-        assert!(store.remove_egress_rule(any.id).await.unwrap().is_none());
+        assert!(store.remove_egress_rule(any.id.clone(), act()).await.unwrap());
+        assert!(!store.remove_egress_rule(any.id, act()).await.unwrap());
+        assert_eq!(store.audit_after(0, 10).await.unwrap().len(), 3, "what was done is recorded with it, what was not is not");
     }
 
     #[tokio::test]

@@ -81,9 +81,9 @@ impl Store {
     pub async fn prune_run_events(&self, before: Timestamp, limit: u32) -> Result<usize, StoreError> {
         let old: Vec<RunId> = self
             .read("find old run events", move |conn| {
-                // Every stream has a first event: one look-up a run, and no scan of all events.
+                // Every stream has a first event. From the runs to their events, and not the other way: there are many more events.
                 let mut find = conn.prepare_cached(
-                    "SELECT r.id FROM widget_runs r JOIN run_events e ON e.stream_id = r.id AND e.seq = 1
+                    "SELECT r.id FROM widget_runs r CROSS JOIN run_events e ON e.stream_id = r.id AND e.seq = 1
                      WHERE r.finished_at < ?1 AND r.ingest NOT IN ('pending', 'running') LIMIT ?2",
                 )?;
                 Ok(find.query_map((before, limit), |row| row.get(0))?.collect::<Result<_, _>>()?)

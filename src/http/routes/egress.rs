@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -14,7 +13,7 @@ use crate::http::caller::{Ids, RequestOrigin, SystemAdmin};
 use crate::http::errors::ErrorEnvelope;
 use crate::http::extract::ValidJson;
 use crate::http::{ApiError, AppState};
-use crate::model::audit::{Actor, Entry};
+use crate::model::audit::Actor;
 use crate::model::egress::{EgressLogRow, EgressRule, Purpose, RuleDraft};
 use crate::model::ids::{CompanyId, EgressRuleId};
 use crate::services::egress::AddRuleError;
@@ -92,10 +91,8 @@ async fn add(
     ValidJson(new): ValidJson<NewRule>,
 ) -> Result<(StatusCode, Json<RuleView>), ApiError> {
     let NewRule { destination, port, allow_private, reason } = new;
-    let rule = state.egress.add_rule(&RuleDraft { destination, port, allow_private, reason }, caller.user.id.as_str()).await?;
-    let actor = Actor::User(Some(caller.user.id));
-    let entry = Entry::new(state.seams.now(), actor, "egress_rule.add", rule.id.as_str()).from(origin.address).detail(detail(&rule));
-    state.store.record_audit(entry).await?;
+    let rule =
+        state.egress.add_rule(&RuleDraft { destination, port, allow_private, reason }, &Actor::User(Some(caller.user.id)), origin.address).await?;
     Ok((StatusCode::CREATED, Json(rule.into())))
 }
 
@@ -110,15 +107,8 @@ async fn remove(
     State(state): State<AppState>,
     Ids(id): Ids<EgressRuleId>,
 ) -> Result<StatusCode, ApiError> {
-    let rule = state.egress.remove_rule(&id).await?.ok_or_else(ApiError::not_found)?;
-    let actor = Actor::User(Some(caller.user.id));
-    let entry = Entry::new(state.seams.now(), actor, "egress_rule.remove", id.as_str()).from(origin.address).detail(detail(&rule));
-    state.store.record_audit(entry).await?;
+    state.egress.remove_rule(&id, Actor::User(Some(caller.user.id)), origin.address).await?.ok_or_else(ApiError::not_found)?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-fn detail(rule: &EgressRule) -> serde_json::Value {
-    json!({ "destination": rule.destination.to_string(), "port": rule.port, "allow_private": rule.allow_private, "reason": rule.reason })
 }
 
 impl From<AddRuleError> for ApiError {

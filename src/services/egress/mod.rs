@@ -19,6 +19,7 @@ pub(crate) mod testing;
 mod tests;
 mod tls;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
@@ -26,11 +27,13 @@ use std::time::Duration;
 use http::HeaderValue;
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
+use serde_json::json;
 use url::Url;
 
 use crate::base::clock::Clock;
 use crate::base::seams::Seams;
 use crate::base::tasks::Tasks;
+use crate::model::audit::{Actor, Entry};
 use crate::model::egress::{EgressLogRow, EgressRule, RuleDraft};
 use crate::model::ids::EgressRuleId;
 use crate::store::egress::RuleAdded;
@@ -119,35 +122,37 @@ impl Egress {
         self.door().policy.rules().to_vec()
     }
 
-    /// Adds a rule. It is in force when this returns.
+    /// Adds a rule, and records who did. It is in force when this returns.
     ///
     /// # Errors
     /// Names the wrong field and the remedy, or says that it is listed already.
-    pub async fn add_rule(&self, draft: &RuleDraft, created_by: &str) -> Result<EgressRule, AddRuleError> {
+    pub async fn add_rule(&self, draft: &RuleDraft, by: &Actor, address: Option<IpAddr>) -> Result<EgressRule, AddRuleError> {
         let seams = &self.inner.seams;
-        let rule = EgressRule::checked(draft, EgressRuleId::new(seams), created_by.to_owned(), seams.now())?;
+        let rule = EgressRule::checked(draft, EgressRuleId::new(seams), by.as_str().to_owned(), seams.now())?;
+        let entry = Entry::new(rule.created_at, by.clone(), "egress_rule.add", rule.id.as_str()).from(address).detail(detail(&rule));
         let _changing = self.inner.changing.lock().await;
-        match self.inner.store.add_egress_rule(rule.clone()).await? {
+        match self.inner.store.add_egress_rule(rule.clone(), entry).await? {
             RuleAdded::Added => {}
             RuleAdded::Exists(id) => return Err(AddRuleError::Exists { destination: rule.destination.to_string(), id }),
             RuleAdded::Full => return Err(AddRuleError::Full),
         }
         self.reload().await?;
-        tracing::info!(rule = %rule.id, destination = %rule.destination, by = created_by, "egress allowed");
+        tracing::info!(rule = %rule.id, destination = %rule.destination, by = by.as_str(), "egress allowed");
         Ok(rule)
     }
 
-    /// Removes a rule and returns it; `None` when there is none with this id. No new connection is made under it once this returns.
+    /// Removes a rule, records who did, and returns it; `None` when there is none with this id. No new connection is made under it once this returns.
     ///
     /// # Errors
     /// When the store fails: the rule then stays.
-    pub async fn remove_rule(&self, id: &EgressRuleId) -> Result<Option<EgressRule>, StoreError> {
+    pub async fn remove_rule(&self, id: &EgressRuleId, by: Actor, address: Option<IpAddr>) -> Result<Option<EgressRule>, StoreError> {
         let _changing = self.inner.changing.lock().await;
-        let rule = self.rules().into_iter().find(|rule| rule.id == *id);
-        let removed = self.inner.store.remove_egress_rule(id.clone()).await?;
+        let Some(rule) = self.rules().into_iter().find(|rule| rule.id == *id) else { return Ok(None) };
+        let entry = Entry::new(self.inner.seams.now(), by, "egress_rule.remove", id.as_str()).from(address).detail(detail(&rule));
+        let removed = self.inner.store.remove_egress_rule(id.clone(), entry).await?;
         self.reload().await?;
         tracing::info!(rule = %id, "egress rule removed");
-        Ok(removed.and(rule))
+        Ok(removed.then_some(rule))
     }
 
     /// Whether a URL could be fetched, as far as can be told without asking a name server: for a form that is being filled in.
@@ -202,6 +207,10 @@ impl Egress {
             .map_err(|error| EgressError::Tls { host: "this machine".into(), reason: error.to_string() })?;
         Ok(self.inner.tls.get_or_init(|| config).clone())
     }
+}
+
+fn detail(rule: &EgressRule) -> serde_json::Value {
+    json!({ "destination": rule.destination.to_string(), "port": rule.port, "allow_private": rule.allow_private, "reason": rule.reason })
 }
 
 fn door(rules: Vec<EgressRule>, resolver: &Arc<dyn Resolve>, settings: &EgressSettings) -> Door {

@@ -200,7 +200,7 @@ pub(crate) async fn egress(rules: &[(&str, Option<u16>, bool)], names: Arc<Fixed
     let egress = Egress::with_resolver(store, Seams::system(), &tasks, settings, names).await.unwrap();
     for (destination, port, allow_private) in rules {
         let draft = RuleDraft { destination: (*destination).into(), port: *port, allow_private: *allow_private, reason: "test".into() };
-        egress.add_rule(&draft, "test").await.unwrap();
+        egress.add_rule(&draft, &crate::model::audit::Actor::System, None).await.unwrap();
     }
     TestEgress { egress, tasks, _folder: folder }
 }

@@ -217,7 +217,7 @@ async fn tls_trusts_nobody_unknown() {
     let tasks = Tasks::default();
     let friend = Egress::with_resolver(store, Seams::system(), &tasks, settings, names()).await.unwrap();
     let draft = RuleDraft { destination: "site.example".into(), port: None, allow_private: true, reason: "test".into() };
-    friend.add_rule(&draft, "test").await.unwrap();
+    friend.add_rule(&draft, &crate::model::audit::Actor::System, None).await.unwrap();
     assert_eq!(&friend.fetch(get(url)).await.unwrap().body[..], b"secure");
 }
 
@@ -249,10 +249,10 @@ async fn rules_count_from_the_moment_they_change() {
     let test = egress(&[("127.0.0.1", Some(server.address.port()), false)], no_names()).await;
     assert!(test.egress.fetch(get(server.url("/"))).await.is_ok());
     let draft = RuleDraft { destination: "127.0.0.1".into(), port: Some(server.address.port()), allow_private: false, reason: "again".into() };
-    assert!(matches!(test.egress.add_rule(&draft, "test").await, Err(AddRuleError::Exists { .. })));
+    assert!(matches!(test.egress.add_rule(&draft, &crate::model::audit::Actor::System, None).await, Err(AddRuleError::Exists { .. })));
     let rule = test.egress.rules().remove(0);
-    assert_eq!(test.egress.remove_rule(&rule.id).await.unwrap(), Some(rule.clone()));
-    assert_eq!(test.egress.remove_rule(&rule.id).await.unwrap(), None);
+    assert_eq!(test.egress.remove_rule(&rule.id, crate::model::audit::Actor::System, None).await.unwrap(), Some(rule.clone()));
+    assert_eq!(test.egress.remove_rule(&rule.id, crate::model::audit::Actor::System, None).await.unwrap(), None);
     assert_eq!(test.egress.fetch(get(server.url("/"))).await.unwrap_err().code(), "not_allowed");
     assert!(test.egress.check(&server.url("/")).is_err());
     assert_eq!(server.asked().len(), 1);

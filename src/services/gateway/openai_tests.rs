@@ -27,7 +27,7 @@ async fn bench(replies: Vec<Reply>) -> Bench {
     // Egress takes real time, the back-end the fake clock's: a test decides when it gives up.
     let egress = Egress::new(store, Seams::system(), &Tasks::default(), EgressSettings::default()).await.unwrap();
     let draft = RuleDraft { destination: "127.0.0.1".into(), port: Some(server.port()), allow_private: false, reason: "test".into() };
-    egress.add_rule(&draft, "test").await.unwrap();
+    egress.add_rule(&draft, &crate::model::audit::Actor::System, None).await.unwrap();
     let clock = Arc::new(FakeClock::new(Timestamp::from_millis(0)));
     let seams = Seams { clock: clock.clone(), random: Arc::new(SeededRandom::new(1)) };
     let settings = ModelServerSettings::new(server.url().parse().unwrap(), "tiny", Some(Secret::new(KEY.into())));
