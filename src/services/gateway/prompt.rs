@@ -1,5 +1,7 @@
 //! The prompt of a generating model: instructions, numbered passages with their freshness, earlier turns, the question; within a budget.
 
+use unicode_segmentation::UnicodeSegmentation;
+
 use super::provider::{PromptMessage, ProviderError, RecalledPassage, Speaker};
 use super::sentences::terms;
 
@@ -8,6 +10,18 @@ pub const ANSWER_TOKENS: u32 = 1024;
 
 /// Words that carry meaning from which on a question stands alone.
 const CLEAR_TERMS: usize = 3;
+/// How a question goes on from another.
+const GOING_ON: [&str; 8] = ["and", "or", "but", "then", "also", "und", "oder", "aber"];
+/// Words that stand for something said before.
+const POINTING: [&str; 24] = [
+    "it", "its", "he", "him", "his", "she", "her", "hers", "they", "them", "their", "theirs", "this", "that", "these", "those", "there", "one",
+    "ones", "er", "es", "ihr", "ihre", "dort",
+];
+/// A question that has none of these is a part of one.
+const ASKING: [&str; 32] = [
+    "who", "whose", "what", "when", "where", "which", "why", "how", "is", "are", "was", "were", "do", "does", "did", "can", "has", "have", "will",
+    "list", "compare", "wer", "was", "wann", "wo", "welche", "welcher", "welches", "warum", "wie", "ist", "sind",
+];
 
 const INSTRUCTIONS: &str = "You answer questions of a company's staff from passages that were collected for them.\n\
     - Use only the passages below. If they do not hold the answer, say so plainly and say what is missing. Never invent figures, names or sources.\n\
@@ -84,14 +98,24 @@ fn latest_turns(earlier: &[PromptMessage], budget: u64) -> Vec<PromptMessage> {
     turns
 }
 
-/// The question to search for. A short one that follows another ("And in winter?") means little alone: below [`CLEAR_TERMS`] words that carry meaning,
-/// the question before it is put in front.
+/// The question to search for. One that leans on the question before it ("And in winter?", "How long is it?", "Hamburg?") means little alone, and has that
+/// one put in front. A short one that says itself what it is about ("Who is the director?") has not: it would be answered with what was asked before.
 #[must_use]
 pub fn in_context(question: &str, before: Option<&str>) -> String {
     match before {
-        Some(before) if terms(question).len() < CLEAR_TERMS => format!("{before}\n{question}"),
+        Some(before) if leans(question) => format!("{before}\n{question}"),
         _ => question.to_owned(),
     }
+}
+
+fn leans(question: &str) -> bool {
+    if terms(question).len() >= CLEAR_TERMS {
+        return false;
+    }
+    let lower = question.to_lowercase();
+    let words: Vec<&str> = lower.unicode_words().collect();
+    let goes_on = words.first().is_none_or(|word| GOING_ON.contains(word)) || lower.contains("what about") || lower.contains("how about");
+    goes_on || words.iter().any(|word| POINTING.contains(word)) || !words.iter().any(|word| ASKING.contains(word))
 }
 
 /// About how many tokens a text takes where no tokenizer is known: four ASCII characters each, other characters one each. Rather too high than too low.
@@ -138,6 +162,12 @@ mod tests {
         assert_eq!(in_context("And Hamburg?", before), "How many inhabitants does Berlin have?\nAnd Hamburg?");
         assert_eq!(in_context("When was the port of Hamburg opened?", before), "When was the port of Hamburg opened?");
         assert_eq!(in_context("Hamburg?", None), "Hamburg?");
+        for leaning in ["Hamburg?", "How long is it?", "What about Hamburg?", "and their mayor?", "In winter?"] {
+            assert!(in_context(leaning, before).starts_with("How many"), "{leaning}");
+        }
+        for alone in ["Who is the safety officer?", "When do dogs pay?", "Which ship is the oldest?", "What is the weather tomorrow?"] {
+            assert_eq!(in_context(alone, before), alone);
+        }
     }
 
     #[test]
