@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension, ToSql, named_params};
 
 use super::chunks::{SELECT_CHUNK, VISIBLE, VISIBLE_JOIN, company_number, read_chunk};
 use super::vector_scan::{CompanyVectors, VectorScan};
+use super::widgets::shown;
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
 use crate::model::chunk::{Chunk, ChunkId};
@@ -76,7 +77,27 @@ fn search(conn: &Connection, vectors: &VectorScan, query: &ChunkQuery) -> Result
             chunks.insert(*id, (chunk, cosine(&vector, &query.vector)));
         }
     }
+    let mut outdated = Vec::new();
+    for (id, (chunk, _)) in &chunks {
+        if is_outdated(conn, chunk)? {
+            outdated.push(*id);
+        }
+    }
+    chunks.retain(|id, _| !outdated.contains(id));
     Ok(ChunkMatches { by_vector: near.into_iter().map(|(id, _)| id).collect(), by_words, chunks })
+}
+
+/// Whether a later run, which can be recalled, found the chunk's page with other contents: what it said then is not so any more. A page that a
+/// later run did not meet says what it said.
+fn is_outdated(conn: &Connection, chunk: &Chunk) -> Result<bool, StoreError> {
+    let body = &chunk.body;
+    let (Some(run), Some(url)) = (&body.run_id, body.source_urls.first()) else { return Ok(false) };
+    let mut statement = conn.prepare_cached(
+        "SELECT 1 FROM widget_runs mine JOIN widget_runs later ON later.widget_id = mine.widget_id AND later.queued_at > mine.queued_at
+           JOIN run_pages p ON p.run_id = later.id AND p.url = ?2
+         WHERE mine.id = ?1 AND later.ingest = 'done' AND p.content_hash <> ?3",
+    )?;
+    Ok(statement.exists((run, url, &body.content_hash))?)
 }
 
 /// The chunks that a restricted query may look at.
@@ -93,11 +114,12 @@ fn restricted(conn: &Connection, query: &ChunkQuery) -> Result<bool, StoreError>
         return Ok(true);
     }
     let hidden = conn
-        .prepare_cached(
-            "SELECT 1 FROM widgets w WHERE w.company_id = ?1 AND (w.deleted_at IS NOT NULL OR (w.visibility = 'private' AND w.created_by <> ?2))
-               AND EXISTS (SELECT 1 FROM chunks c WHERE c.widget_id = w.id)",
-        )?
-        .exists((&query.company, &query.viewer))?;
+        .prepare_cached(concat!(
+            "SELECT 1 FROM widgets w WHERE w.company_id = :company AND (w.deleted_at IS NOT NULL OR NOT ",
+            shown!(),
+            ") AND EXISTS (SELECT 1 FROM chunks c WHERE c.widget_id = w.id)"
+        ))?
+        .exists(named_params! {":company": query.company, ":viewer": query.viewer})?;
     // A document that is no more restricts until its last chunk is removed, which follows at once.
     Ok(hidden || conn.prepare_cached("SELECT 1 FROM documents WHERE company_id = ?1 AND forgetting = 1")?.exists([&query.company])?)
 }

@@ -97,6 +97,28 @@ async fn a_second_run_finds_unchanged_pages_and_embeds_nothing_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_page_said_before_it_changed_is_not_an_answer_any_more() {
+    use axum::routing::get;
+    let visits = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let fleet = get(move || {
+        let capacity = if visits.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0 { 640 } else { 655 };
+        std::future::ready(crate::site::page("Fleet", &format!("<p>The Kittiwake carries {capacity} passengers.</p>")))
+    });
+    let site = crate::site::Site::serve(axum::Router::new().route("/fleet", fleet)).await;
+    let app = TestApp::start().await.with_admin().await;
+    let company = app.company().await;
+    app.allow(site.address).await;
+    let widget = app.user.widget(&company, &site.url("/fleet"), 1).await;
+    let question = "How many passengers does the Kittiwake carry?";
+    app.user.run(&company, &widget).await;
+    assert!(app.user.ask(&company, question).await.0["text"].as_str().unwrap().contains("640"));
+    app.advance(std::time::Duration::from_secs(3600));
+    app.user.run(&company, &widget).await;
+    let answer = app.user.ask(&company, question).await.0["text"].as_str().unwrap().to_owned();
+    assert!(answer.contains("655") && !answer.contains("640"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_document_is_recalled_and_cited() {
     let app = TestApp::start().await.with_admin().await;
     let company = app.company().await;
