@@ -118,5 +118,20 @@ test("from the bootstrap token to a cited answer", async ({ page }) => {
     await sound(page, "answer");
   });
 
+  await test.step("a new conversation begins empty, the one just made left behind", async () => {
+    const made = async (question: string): Promise<void> => {
+      await page.getByRole("link", { name: "New", exact: true }).click();
+      await expect(page.getByRole("article")).toHaveCount(0);
+      await page.getByLabel("Question").fill(question);
+      await page.keyboard.press("Enter");
+      await expect(page.getByRole("article", { name: "Question" })).toHaveText(question);
+      await expect(page.getByRole("article", { name: "Answer" })).toBeVisible();
+    };
+    await made("How long is the Volga?");
+    const first = page.url();
+    await made("Where does the Danube end?");
+    expect(page.url()).not.toBe(first);
+  });
+
   faults.check();
 });

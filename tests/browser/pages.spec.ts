@@ -116,6 +116,7 @@ test("a viewer is invited, joins, reads, and sees no button that would be refuse
   await test.step("she takes it up", async () => {
     await view.goto(link);
     await expect(view.getByRole("heading", { name: "Join Rivers Ltd" })).toBeVisible();
+    expect(view.url()).not.toContain("#");
     await sound(view, "invitation");
     await view.getByLabel("Name").fill(VERA.name);
     await view.getByLabel("Password", { exact: true }).fill(VERA.password);

@@ -45,7 +45,7 @@ export const api = {
   keepOut: (user: string, disabled: boolean) => call('patch', '/api/system-admin/users/{user}', { path: { user }, json: { disabled } }),
   createPasswordReset: (user: string) => call('post', '/api/system-admin/users/{user}/password-reset', { path: { user } }),
 
-  audit: async (query: { before?: number; action?: string; outcome?: string; limit: number }) => (await call('get', '/api/system-admin/audit', { query })).rows,
+  audit: (query: { before?: number; action?: string; actor?: string; outcome?: string; limit: number }) => call('get', '/api/system-admin/audit', { query }),
   auditExport: () => address('/api/system-admin/audit/export'),
 
   createCompany: (name: string) => call('post', '/api/companies', { json: { name } }),

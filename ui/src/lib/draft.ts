@@ -36,6 +36,12 @@ export function classOf(url: string): SourceClass {
   }
 }
 
+/** An address as a browser would read it: a site of one's own network is rarely behind TLS. */
+export function withScheme(address: string): string {
+  if (address === '' || /^[a-z][a-z\d+.-]*:\/\//i.test(address)) return address;
+  return `${classOf(`http://${address}`) === 'internal_web' ? 'http' : 'https'}://${address}`;
+}
+
 /** One entry per line, without blanks. */
 export function lines(text: string): string[] {
   return text

@@ -11,6 +11,13 @@ export function blockedHost(refusal: ApiError, urls: string[]): string | null {
   return hosts.find((host) => refusal.message.includes(host)) ?? hosts[0] ?? null;
 }
 
+/** The port to allow on that host: the one that an address names, so that no more is opened than is needed; null = the usual ones, every port. */
+export function blockedPort(host: string, urls: string[]): number | null {
+  const url = urls.find((each) => hostname(each) === host);
+  const port = url ? new URL(url).port : '';
+  return port ? Number(port) : null;
+}
+
 function hostname(url: string): string | null {
   try {
     return new URL(url).hostname.replace(/^\[|\]$/g, '');

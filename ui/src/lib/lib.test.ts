@@ -5,7 +5,7 @@ import { compareCells, isNumeric } from './cells';
 import { toCsv } from './csv';
 import { blankWidget, classOf, lines } from './draft';
 import { rank } from './find';
-import { blockedHost, isPrivateHost } from './egress';
+import { blockedHost, blockedPort, isPrivateHost } from './egress';
 import { ageGroup, bytes, duration, figure, named, percentChange, relative, signed, withUnit } from './format';
 import { freshnessOf } from './freshness';
 import { blocks, inline } from './markdown';
@@ -105,6 +105,8 @@ describe('egress', () => {
     expect(blockedHost(refusal('b.example is not allowed'), ['https://a.example/', 'https://b.example/x'])).toBe('b.example');
     expect(blockedHost(refusal('not allowed', { host: 'c.example' }), ['https://a.example/'])).toBe('c.example');
     expect(blockedHost(refusal('not allowed'), ['http://[fd00::1]:8080/'])).toBe('fd00::1');
+    expect(blockedPort('fd00::1', ['http://[fd00::1]:8080/'])).toBe(8080);
+    expect(blockedPort('a.example', ['https://a.example/', 'https://b.example:444/'])).toBeNull();
   });
 
   it('knows hosts of the own network', () => {

@@ -34,6 +34,13 @@ function beginPage(): void {
   if (main?.contains(document.activeElement)) main.focus({ preventScroll: true });
 }
 
+/** The one-time token behind the # of the address. It is taken out of the address bar, and so out of the history. */
+export function takeToken(): string {
+  const token = location.hash.slice(1);
+  if (token) history.replaceState(null, '', location.pathname + location.search);
+  return token;
+}
+
 function onClick(event: MouseEvent): void {
   if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
   const anchor = (event.target as Element | null)?.closest('a');
