@@ -168,7 +168,13 @@ fn read_file(path: &Path, problems: &mut Vec<Problem>) -> BTreeMap<&'static str,
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return BTreeMap::new(),
         Err(error) => {
-            problems.push(Problem::new("onsite.toml", format!("{}: {error}", path.display()), "make the file readable by this user"));
+            let folder = path.parent().unwrap_or(path).display();
+            problems.push(match error.kind() {
+                std::io::ErrorKind::NotADirectory => {
+                    Problem::new("--data-dir", format!("{folder} is a file"), "name a folder; it is made when it is missing")
+                }
+                _ => Problem::new("onsite.toml", format!("{}: {error}", path.display()), "make the file readable by this user"),
+            });
             return BTreeMap::new();
         }
     };

@@ -51,7 +51,9 @@ impl Client {
         let status = answer.status();
         let bytes = answer.into_body().collect().await.map_err(|error| DemoError::new(&what, error))?.to_bytes();
         if !status.is_success() {
-            return Err(DemoError::new(&what, format!("answered {status}: {}", String::from_utf8_lossy(&bytes))));
+            let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+            let told = body["error"]["message"].is_string();
+            return Err(if told { DemoError::told(&what, &body["error"]) } else { DemoError::new(&what, format!("answered {status}")) });
         }
         if bytes.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(&bytes).map_err(|error| DemoError::new(&what, error)) }
     }

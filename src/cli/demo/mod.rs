@@ -21,7 +21,7 @@ use crate::base::telemetry::{self, LogFormat};
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Demo {
     /// The website to collect; by default a small site that ships with the binary and is served on loopback.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = web_address)]
     url: Option<Url>,
     /// Pages to collect at most.
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -32,6 +32,14 @@ pub(in crate::cli) struct Demo {
     /// End with one line of JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// An address that can be collected.
+fn web_address(text: &str) -> Result<Url, String> {
+    match text.parse::<Url>() {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
+        _ => Err("give the full address of a website, such as https://docs.example.com/".to_owned()),
+    }
 }
 
 /// A step of the demo that failed.
@@ -45,6 +53,12 @@ pub(super) struct DemoError {
 impl DemoError {
     fn new(step: &str, reason: impl std::fmt::Display) -> Self {
         Self { step: step.to_owned(), reason: reason.to_string() }
+    }
+
+    /// From an error as the API and its events have it: what happened, and what to do.
+    fn told(step: &str, error: &serde_json::Value) -> Self {
+        let word = |name: &str| error[name].as_str().unwrap_or_default();
+        Self::new(step, format!("{} {}", word("message"), word("remedy")).trim())
     }
 }
 

@@ -207,7 +207,8 @@ async fn collect(client: &Client, company: &str, widget: &str, pages: u32, clock
     let run = client.get(&path).await?;
     match (text(&run, "state"), text(&run, "ingest")) {
         ("succeeded", "done") => Ok(run),
-        (state, ingest) => Err(DemoError::new("the run", format!("ended as {state}, its ingest as {ingest}: {}", run["error"]))),
+        _ if run["error"].is_object() => Err(DemoError::told("the run failed", &run["error"])),
+        (state, ingest) => Err(DemoError::new("the run", format!("ended as {state}, its ingest as {ingest}"))),
     }
 }
 
@@ -241,7 +242,8 @@ async fn ask(client: &Client, company: &str, verifier: &mut Verifier, question: 
             let message = &event.data["message"];
             Ok(Answer { citations: verifier.check(message).await?, text: text(message, "text").to_owned(), question })
         }
-        Some(event) => Err(DemoError::new(&format!("asking {question:?}"), format!("ended as {}: {}", event.kind, event.data))),
+        Some(event) if event.data["error"].is_object() => Err(DemoError::told(&format!("asking {question:?}"), &event.data["error"])),
+        Some(event) => Err(DemoError::new(&format!("asking {question:?}"), format!("the answer ended as {}", event.kind))),
         None => Err(DemoError::new(&format!("asking {question:?}"), "the stream ended without an answer")),
     }
 }

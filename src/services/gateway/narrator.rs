@@ -229,6 +229,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_of_another_in_the_same_passage_is_not_quoted() {
+        let fleet = "The Kittiwake is the largest ship. It carries 640 passengers. The Puffin carries 310 passengers.";
+        let whole = text(&answer("How many passengers does the Puffin carry?", &[passage(1, "The fleet", fleet, 0.7)]));
+        assert!(whole.contains("310") && !whole.contains("640"), "{whole}");
+    }
+
+    #[test]
+    fn each_of_two_questions_in_one_is_answered() {
+        let passages = [
+            passage(1, "Fares", "An adult ticket to Hoy costs 12.50 GBP one way. Children travel free.", 0.5),
+            passage(2, "News", "The harbour of Sule is closed from 10 to 24 May 2026 for dredging.", 0.5),
+        ];
+        let whole = text(&answer("What does a ticket cost, and when is the harbour closed?", &passages));
+        assert!(whole.contains("12.50 GBP") && whole.contains("24 May 2026"), "{whole}");
+    }
+
+    #[test]
     fn the_same_sentence_from_two_passages_is_quoted_once() {
         let passages = [passage(1, "A", "Output rose to 40 tons in 2025.", 0.7), passage(2, "B", "Output rose to 40 tons in 2025.", 0.7)];
         assert_eq!(cites(&answer("To how many tons did output rise in 2025?", &passages)).len(), 1);

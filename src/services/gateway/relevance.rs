@@ -59,12 +59,29 @@ struct Candidate<'a> {
     asked: HashSet<String>,
     asked_share: f32,
     refers_back: bool,
+    /// It, or what it refers back to, has a name in it.
+    names_another: bool,
 }
 
 /// The sentences that answer the question, in reading order: passages by their best sentence, within a passage as written.
 pub(super) fn choose<'a>(question: &str, passages: &'a [RecalledPassage]) -> Vec<Chosen<'a>> {
+    let mut all: Vec<Chosen<'a>> = Vec::new();
+    for part in parts(question) {
+        for chosen in choose_for(part, passages) {
+            if !all.iter().any(|other| other.text == chosen.text) {
+                all.push(chosen);
+            }
+        }
+    }
+    all.truncate(SENTENCES_MAX);
+    all
+}
+
+fn choose_for<'a>(question: &str, passages: &'a [RecalledPassage]) -> Vec<Chosen<'a>> {
     let asked: HashSet<String> = terms(question).into_iter().collect();
     let mut candidates = candidates(passages);
+    let as_written: HashMap<(usize, usize), Chosen<'a>> =
+        candidates.iter().map(|candidate| ((candidate.chosen.passage, candidate.order), candidate.chosen)).collect();
     lend_measures(&asked, &mut candidates);
     let weights = weights(&asked, &candidates);
     let titles: Vec<HashSet<String>> = passages.iter().map(|passage| terms(&passage.title).into_iter().collect()).collect();
@@ -80,12 +97,41 @@ pub(super) fn choose<'a>(question: &str, passages: &'a [RecalledPassage]) -> Vec
         let figure = if wanted.is_met_by(candidate.chosen.text) { FIGURE_WEIGHT } else { 0.0 };
         candidate.chosen.score = candidate.coverage + NEARNESS_WEIGHT * nearness(passages[at].cosine) + figure;
     }
-    let named = passages_with_a_name(question, passages);
-    let fits = |candidate: &Candidate<'_>| {
+    let names = names(question);
+    let named = passages_with_a_name(&names, passages);
+    candidates.retain(|candidate| {
         let at = candidate.chosen.passage;
         named[at] && candidate.coverage >= floor(passages[at].cosine)
-    };
-    pick(candidates, fits)
+    });
+    // Within a passage too: beside a sentence about the Puffin, one about the Kittiwake is no answer.
+    let is_named = |candidate: &Candidate<'_>| candidate.terms.iter().any(|term| names.contains(term));
+    if candidates.iter().any(is_named) {
+        candidates.retain(|candidate| is_named(candidate) || !candidate.names_another);
+    }
+    pick(candidates, &as_written)
+}
+
+/// The questions in a question: `What does a ticket cost, and when is the harbour closed?` asks two. One that goes on from another (two lines) is one.
+fn parts(question: &str) -> Vec<&str> {
+    const ASKING: [&str; 9] = ["what", "when", "where", "who", "which", "why", "how", "wann", "wer"];
+    let asks = |text: &str| text.split_whitespace().next().is_some_and(|word| ASKING.contains(&word.to_lowercase().as_str()));
+    if question.contains('\n') || !asks(question) {
+        return vec![question];
+    }
+    let mut parts = Vec::new();
+    let mut rest = question;
+    let mut from = 0;
+    while let Some(at) = rest[from..].find(" and ").map(|at| from + at) {
+        let next = &rest[at + " and ".len()..];
+        if asks(next) {
+            parts.push(&rest[..at]);
+            (rest, from) = (next, 0);
+        } else {
+            from = at + 1;
+        }
+    }
+    parts.push(rest);
+    parts
 }
 
 /// What a question asks by an adjective, sources say by a noun or a verb: "how heavy" is answered by "weighs" and "mass".
@@ -120,11 +166,15 @@ fn lend_measures(asked: &HashSet<String>, candidates: &mut [Candidate<'_>]) {
     }
 }
 
-/// For each passage, whether it has one of the names in the question (any, when the question has none): what is said of Venus does not answer for Pluto.
-/// A name is a word with a capital that does not begin a line; where all nouns have capitals, one of them is enough.
-fn passages_with_a_name(question: &str, passages: &[RecalledPassage]) -> Vec<bool> {
+/// The names in a question: words with a capital that do not begin a line.
+fn names(question: &str) -> HashSet<String> {
     let capital = |word: &&str| word.starts_with(char::is_uppercase);
-    let names: HashSet<String> = question.lines().flat_map(|line| line.split_whitespace().skip(1).filter(capital)).flat_map(terms).collect();
+    question.lines().flat_map(|line| line.split_whitespace().skip(1).filter(capital)).flat_map(terms).collect()
+}
+
+/// For each passage, whether it has one of the names in the question (any, when the question has none): what is said of Venus does not answer for Pluto.
+/// Where all nouns have capitals, one of them is enough.
+fn passages_with_a_name(names: &HashSet<String>, passages: &[RecalledPassage]) -> Vec<bool> {
     let has_one = |passage: &RecalledPassage| terms(&passage.title).into_iter().chain(terms(&passage.content)).any(|term| names.contains(&term));
     passages.iter().map(|passage| names.is_empty() || has_one(passage)).collect()
 }
@@ -148,7 +198,9 @@ fn candidates(passages: &[RecalledPassage]) -> Vec<Candidate<'_>> {
                 // "Its mean temperature is 464 °C" speaks of what the sentence before it names.
                 own.extend(before.terms.iter().cloned());
             }
+            let names_another = names_somebody(text) || refers_back && found.last().is_some_and(|before| before.names_another);
             found.push(Candidate {
+                names_another,
                 chosen: Chosen { passage, text, score: 0.0 },
                 order,
                 coverage: 0.0,
@@ -167,6 +219,12 @@ fn refers_back(text: &str) -> bool {
     const WORDS: [&str; 16] =
         ["It", "Its", "He", "His", "She", "Her", "They", "Their", "This", "These", "Both", "Such", "That", "Those", "There", "Thus"];
     text.split(|c: char| !c.is_alphanumeric()).next().is_some_and(|first| WORDS.contains(&first))
+}
+
+/// Whether a sentence names somebody or something: a capital that does not begin it and is no month's.
+fn names_somebody(text: &str) -> bool {
+    let is_month = |word: &str| MONTHS.iter().any(|month| word.starts_with(month.trim_end()));
+    text.split_whitespace().skip(1).any(|word| word.starts_with(char::is_uppercase) && !is_month(word))
 }
 
 /// A heading, a menu, a caption: text without an end and without a figure says little, however many words it shares.
@@ -200,10 +258,8 @@ fn nearness(cosine: f32) -> f32 {
     ((cosine - COSINE_SPAN.0) / (COSINE_SPAN.1 - COSINE_SPAN.0)).clamp(0.0, 1.0)
 }
 
-fn pick<'a>(mut candidates: Vec<Candidate<'a>>, fits: impl Fn(&Candidate<'a>) -> bool) -> Vec<Chosen<'a>> {
-    let as_written: HashMap<(usize, usize), Chosen<'a>> =
-        candidates.iter().map(|candidate| ((candidate.chosen.passage, candidate.order), candidate.chosen)).collect();
-    candidates.retain(fits);
+/// `as_written` is every sentence by passage and order, those that do not answer too.
+fn pick<'a>(mut candidates: Vec<Candidate<'a>>, as_written: &HashMap<(usize, usize), Chosen<'a>>) -> Vec<Chosen<'a>> {
     // Equal scores keep the order of recall, so that the same question over the same passages gives the same answer.
     candidates.sort_by(|a, b| b.chosen.score.total_cmp(&a.chosen.score));
     let Some((best, best_share)) = candidates.first().map(|best| (best.chosen.score, best.asked_share)) else { return Vec::new() };

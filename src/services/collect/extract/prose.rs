@@ -173,6 +173,25 @@ const PRONOUNS: &[&str] = &[
     "it", "they", "this", "that", "these", "those", "which", "who", "he", "she", "there", "its", "their", "his", "her", "we", "you", "i", "one",
     "each", "all", "both",
 ];
+/// Nouns for somebody else than the page's subject: what `the replacement` costs, the ship that it replaces does not cost.
+const OTHERS: &[&str] = &[
+    "competitor",
+    "contract",
+    "counterpart",
+    "extension",
+    "forerunner",
+    "neighbour",
+    "neighbor",
+    "predecessor",
+    "project",
+    "refit",
+    "replacement",
+    "rival",
+    "sister",
+    "successor",
+    "twin",
+    "upgrade",
+];
 /// Words that cannot be part of what a figure is the figure of.
 const BREAKERS: &[&str] = &[
     "a", "an", "the", "with", "has", "have", "had", "at", "to", "by", "for", "from", "in", "on", "and", "or", "but", "is", "was", "are", "were",
@@ -304,8 +323,9 @@ fn equal(context: &PageContext<'_>, block: usize, sentence: &str, phrase: &str, 
     }
     for mark in [" of ", " for "] {
         if let Some((attribute, holder)) = bare.split_once(mark) {
-            let holder = owner(context, block, sentence, holder)?;
-            return is_attribute(attribute).then(|| join(&holder, &bounded(bound, attribute)));
+            let who = owner(context, block, sentence, holder)?;
+            let attribute = of_another(&who, attribute, holder);
+            return is_attribute(&attribute).then(|| join(&who, &bounded(bound, &attribute)));
         }
     }
     // Not `The Rhine is 5 …` nor `It is 5 …`: these say no attribute.
@@ -322,11 +342,24 @@ fn measured(context: &PageContext<'_>, block: usize, sentence: &str, phrase: &st
     let definite = phrase.starts_with("The ") || phrase.starts_with("the ");
     let pronoun = PRONOUNS.contains(&bare.to_lowercase().as_str());
     let who = owner(context, block, sentence, phrase)?;
+    let another = of_another(&who, dimension, bare);
+    if another != dimension {
+        return is_attribute(&another).then(|| join(&who, &bounded(bound, &another)));
+    }
     let own_name = who == bare || definite || pronoun;
     if own_name {
         return Some(join(&who, &bounded(bound, dimension)));
     }
     is_attribute(bare).then(|| join(&who, &bounded(bound, &format!("{dimension} of {}", lower_first(bare)))))
+}
+
+/// An attribute that belongs to another than `who`: `Cost of replacement` for what the replacement costs.
+fn of_another(who: &str, attribute: &str, holder: &str) -> String {
+    const OWN: [&str; 8] = ["Its ", "its ", "Their ", "their ", "Her ", "her ", "His ", "his "];
+    let own = OWN.iter().find_map(|own| holder.trim().strip_prefix(own));
+    let holder = without_article(own.unwrap_or(holder));
+    let another = who != holder && words(holder).iter().any(|word| OTHERS.contains(&word.text.to_lowercase().as_str()));
+    if another { format!("{attribute} of {}", lower_first(holder)) } else { attribute.to_owned() }
 }
 
 /// Whether the figure is a bound rather than a value.

@@ -1,5 +1,7 @@
 //! Tables of pages to tables of the report, and their figures to metrics.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::super::page::{BlockKind, PageTable};
 use super::context::{MetricDraft, PageContext, TableDraft};
 use super::figures;
@@ -197,34 +199,47 @@ impl Source<'_> {
         }
     }
 
-    /// A series by year: its latest figures, as of that year.
+    /// A series by year: its latest figures, as of that year; where the years follow names (`Rhine | 2023`), the latest of each name.
     fn latest(&self, draft: &TableDraft, columns: &[Column], years: usize, metrics: &mut Vec<MetricDraft>) {
-        for (at, column) in columns.iter().enumerate().filter(|(at, column)| *at != years && column.figures && readable(&column.name)) {
+        let mut series: BTreeMap<&str, Vec<&(Vec<String>, usize)>> = BTreeMap::new();
+        for row in &draft.rows {
+            series.entry(if years == 0 { "" } else { row.0[0].as_str() }).or_default().push(row);
+        }
+        for (at, column) in columns.iter().enumerate().filter(|(at, column)| *at > 0 && *at != years && column.figures && readable(&column.name)) {
             let figure = |cells: &[String]| figures::cell(&cells[at], self.context.comma);
-            let latest = draft.rows.iter().filter(|(cells, _)| figure(cells).is_some()).max_by_key(|(cells, _)| cells[years].clone());
-            let Some(((cells, block), (value, unit))) = latest.and_then(|row| figure(&row.0).map(|figure| (row, figure))) else { continue };
-            let owner = self.table.caption.as_deref().map_or_else(|| self.context.owner(*block), without_references);
-            metrics.push(MetricDraft {
-                name: join(&owner, &column.name),
-                value: value * column.factor,
-                unit: column.unit.clone().or(unit),
-                as_of: Some(cells[years].clone()),
-                topic: draft.title.clone(),
-                page: self.context.index,
-                block: *block,
-                quote: 0..self.context.page.blocks[*block].text.len(),
-                bonus: 0.1,
-            });
+            for (label, rows) in &series {
+                let latest = rows.iter().filter(|(cells, _)| figure(cells).is_some()).max_by_key(|(cells, _)| cells[years].clone());
+                let Some(((cells, block), (value, unit))) = latest.and_then(|row| figure(&row.0).map(|figure| (*row, figure))) else { continue };
+                let of_table = || self.table.caption.as_deref().map_or_else(|| self.context.owner(*block), without_references);
+                let owner = if label.is_empty() { of_table() } else { (*label).to_owned() };
+                metrics.push(MetricDraft {
+                    name: join(&owner, &column.name),
+                    value: value * column.factor,
+                    unit: column.unit.clone().or(unit),
+                    as_of: Some(cells[years].clone()),
+                    topic: draft.title.clone(),
+                    page: self.context.index,
+                    block: *block,
+                    quote: 0..self.context.page.blocks[*block].text.len(),
+                    bonus: 0.1,
+                });
+            }
         }
     }
 }
 
-/// The column of years, when that is what tells the rows apart.
+/// The column of years, when that is what tells the rows apart: the first, or the second behind names that come again (`Rhine | 2023`,
+/// `Rhine | 2024`). Beside names that come once (`Puffin | 1998`) a year says when something was built.
 fn years(draft: &TableDraft, columns: &[Column]) -> Option<usize> {
     let is_year = |text: &str| text.len() == 4 && text.parse::<u32>().is_ok_and(|year| (1500..=2100).contains(&year));
     let at = (0..columns.len().min(2)).find(|at| draft.rows.len() > 1 && draft.rows.iter().all(|(cells, _)| is_year(&cells[*at])))?;
-    let distinct: std::collections::BTreeSet<&str> = draft.rows.iter().map(|(cells, _)| cells[at].as_str()).collect();
-    (distinct.len() == draft.rows.len()).then_some(at)
+    (is_distinct(draft, at + 1) && (at == 0 || !is_distinct(draft, 1))).then_some(at)
+}
+
+/// Whether the first columns, so many of them, tell every row from the others.
+fn is_distinct(draft: &TableDraft, columns: usize) -> bool {
+    let different: BTreeSet<&[String]> = draft.rows.iter().map(|(cells, _)| &cells[..columns]).collect();
+    different.len() == draft.rows.len()
 }
 
 /// Name, unit, factor and date of a header: `Population (2021, millions)`, `Length (km)`, `Length [km]`, `Length, km`, `Share %`.

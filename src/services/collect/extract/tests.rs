@@ -103,6 +103,26 @@ fn a_file_of_values_gives_metrics_by_row_and_the_extreme_that_was_asked_for() {
 }
 
 #[test]
+fn what_belongs_to_another_or_to_a_row_keeps_its_name() {
+    let html = "<h1>Puffin</h1><p>The Puffin is a car ferry. The Puffin can carry 40 cars. The replacement will cost £31 million. Its successor is 62 m long. \
+        The ferry is 48 m long and 11 m wide.</p><h2>The fleet</h2><table><tr><th>Ship<th>Built<th>Passengers<tr><td>Kittiwake<td>1998<td>640\
+        <tr><td>Puffin<td>1987<td>310<tr><td>Fulmar<td>2011<td>455</table>\
+        <h2>Traffic</h2><table><tr><th>Route<th>Year<th>Passengers<tr><td>North<td>2023<td>81,000<tr><td>North<td>2024<td>85,500</table>";
+    let pages = [source("puffin.html", "text/html", html.as_bytes())];
+    let report = extract_report(&pages, &Objective::new("Fleet", "Cost, length and passengers of the ships"));
+    println!("{}", show(&report));
+    assert_lawful(&report, &pages);
+    assert_eq!(metric(&report, "Puffin: Cost of replacement").value, 31e6);
+    assert_eq!(metric(&report, "Puffin: Length of successor").value, 62.0);
+    assert_eq!(metric(&report, "Puffin: Length").value, 48.0);
+    assert!(!names(&report).iter().any(|name| name.starts_with("Puffin: Cost =")), "{:#?}", names(&report));
+    let fulmar = metric(&report, "Fulmar: Passengers");
+    assert_eq!((fulmar.value, fulmar.as_of.as_deref()), (455.0, None));
+    let north = metric(&report, "North: Passengers");
+    assert_eq!((north.value, north.as_of.as_deref()), (85_500.0, Some("2024")));
+}
+
+#[test]
 fn the_same_pages_give_the_same_report() {
     let pages = [fixture("rhine.html"), fixture("docs-limits.md"), fixture("cities.csv")];
     let objective = Objective::new("All", "Population, length and limits");
