@@ -24,7 +24,7 @@ use crate::model::report::{BUILT_IN_EXTRACTOR, Evidence, EvidenceId, Finding, Me
 use context::{MetricDraft, PageContext, TableDraft};
 use entities::Lexicon;
 pub use rank::Objective;
-use rank::{Relevance, Sentence};
+use rank::{Asked, Relevance, Sentence};
 
 /// Most metrics of a report.
 pub const METRICS_MAX: usize = 60;
@@ -78,7 +78,7 @@ pub fn extract_report(pages: &[SourcePage], objective: &Objective) -> ReportBody
     let mut book = Book::new(pages);
     let summary = rank::summary(&found, &chosen);
     let findings = chosen.iter().enumerate().map(|(at, choice)| finding(at, &found[choice.at], &mut book)).collect();
-    let metrics = choose_metrics(metrics, &relevance, &mut book);
+    let metrics = choose_metrics(metrics, &relevance, &Asked::new(objective), &mut book);
     let tables = choose_tables(tables, &relevance, &mut book);
     ReportBody { summary, findings, metrics, tables, evidence: book.evidence, extractor: BUILT_IN_EXTRACTOR.to_owned() }
 }
@@ -188,8 +188,8 @@ fn finding(at: usize, sentence: &Sentence, book: &mut Book<'_>) -> Finding {
     }
 }
 
-/// The most relevant figures, each name once; the first is the headline.
-fn choose_metrics(drafts: Vec<MetricDraft>, relevance: &Relevance, book: &mut Book<'_>) -> Vec<Metric> {
+/// The most relevant figures, each name once; the first is the headline: the one whose name says most of the question, then of the title.
+fn choose_metrics(drafts: Vec<MetricDraft>, relevance: &Relevance, asked: &Asked, book: &mut Book<'_>) -> Vec<Metric> {
     let mut scored: Vec<(f64, f64, MetricDraft)> = drafts
         .into_iter()
         .map(|draft| {
@@ -200,6 +200,7 @@ fn choose_metrics(drafts: Vec<MetricDraft>, relevance: &Relevance, book: &mut Bo
         .collect();
     // A stable sort: equals stay in the order of the sources.
     scored.sort_by(|a, b| b.0.total_cmp(&a.0));
+    lead_with_what_was_asked(&mut scored, asked);
     let mut names = BTreeSet::new();
     let mut metrics: Vec<Metric> = Vec::new();
     let mut unasked = 0;
@@ -219,6 +220,15 @@ fn choose_metrics(drafts: Vec<MetricDraft>, relevance: &Relevance, book: &mut Bo
         });
     }
     metrics
+}
+
+/// Puts the figure in front whose name says most of what was asked; of equals the one that ranks first, and nothing where none says a word.
+fn lead_with_what_was_asked(scored: &mut [(f64, f64, MetricDraft)], asked: &Asked) {
+    let usable = scored.iter().enumerate().filter(|(_, (_, _, draft))| draft.value.is_finite());
+    let said = usable.map(|(at, (_, _, draft))| (asked.said_by(&draft.name), at));
+    if let Some(((1.., _) | (_, 1..), at)) = said.max_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1))) {
+        scored[..=at].rotate_right(1);
+    }
 }
 
 /// The most relevant tables, those of one content once.

@@ -39,6 +39,25 @@ impl Objective {
     }
 }
 
+/// The words of a question and of a title, by which the figure that is shown first is chosen.
+pub(super) struct Asked {
+    question: BTreeSet<String>,
+    title: BTreeSet<String>,
+}
+
+impl Asked {
+    pub(super) fn new(objective: &Objective) -> Self {
+        Self { question: terms(&objective.text).into_iter().collect(), title: terms(&objective.title).into_iter().collect() }
+    }
+
+    /// How many words of the question a name says, and how many of the title. Each counts as one however common it is in the material:
+    /// on a site about prices `price` sets no sentence apart, and is still what was asked.
+    pub(super) fn said_by(&self, name: &str) -> (usize, usize) {
+        let said: BTreeSet<String> = terms(name).into_iter().collect();
+        (said.intersection(&self.question).count(), said.intersection(&self.title).count())
+    }
+}
+
 /// A sentence that may become a finding.
 #[derive(Clone, Debug)]
 pub(super) struct Sentence {

@@ -123,6 +123,18 @@ fn what_belongs_to_another_or_to_a_row_keeps_its_name() {
 }
 
 #[test]
+fn the_first_figure_is_the_one_whose_name_says_what_was_asked() {
+    let html = "<p>Ticket prices of the museum. Prices include all halls, and prices hold until spring.</p>
+        <table><caption>Ticket prices</caption><tr><th>Visitor</th><th>Single ticket (EUR)</th><th>Year ticket (EUR)</th></tr>
+        <tr><td>Child</td><td>4</td><td>20</td></tr><tr><td>Adult</td><td>12</td><td>60</td></tr></table>";
+    let pages = [source("prices.html", "text/html", html.as_bytes())];
+    let first = |title: &str, question: &str| extract_report(&pages, &Objective::new(title, question)).metrics[0].name.clone();
+    assert_eq!(first("Museum", "What does a single ticket for an adult cost?"), "Adult: Single ticket");
+    assert_eq!(first("Year ticket of an adult", "What does it cost?"), "Adult: Year ticket", "the title says it where the question does not");
+    assert_eq!(first("Museum", "What is new?"), "Child: Single ticket", "nothing is asked of a figure: the first in the source");
+}
+
+#[test]
 fn the_same_pages_give_the_same_report() {
     let pages = [fixture("rhine.html"), fixture("docs-limits.md"), fixture("cities.csv")];
     let objective = Objective::new("All", "Population, length and limits");
