@@ -21,6 +21,7 @@ pub mod ledger;
 pub mod leftovers;
 pub mod licence;
 pub mod members;
+pub mod metric_changes;
 pub mod migrate;
 pub mod page_texts;
 pub mod password_resets;

@@ -72,7 +72,7 @@ async fn the_next_run_knows_what_changed() {
     assert_eq!((changes.metrics.len(), changes.metrics[0].change), (1, Some(0.5)));
     assert_eq!((changes.new_findings.len(), changes.gone_findings.len()), (0, 0));
 
-    let view = &bench.automations.widgets(&viewer).await.unwrap()[0];
+    let view = &bench.automations.widgets(&viewer, None).await.unwrap()[0];
     let latest = view.latest.as_ref().unwrap();
     let headline = latest.headline.as_ref().unwrap();
     assert_eq!((headline.name.as_str(), headline.value, headline.change), ("Bread", 3.0, Some(0.5)));
@@ -80,6 +80,38 @@ async fn the_next_run_knows_what_changed() {
     assert_eq!(latest.freshness.unwrap().as_str(), "FRESH");
     assert_eq!(&bench.automations.widget(&viewer, &id).await.unwrap(), view, "one widget is shown as in the grid");
     assert_eq!(bench.automations.series(&viewer, &id).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn every_figure_that_moved_since_the_last_look_is_named() {
+    let bench = bench().await;
+    let viewer = bench.viewer().await;
+    let page = |text: &'static str| vec![("http://a.example/1", Page::Text(text))];
+    bench.world.set_pages(page("Bread=2.5|Milk=1|Salt=4"));
+    let id = widget(&bench, &viewer, draft()).await;
+    let before = bench.world.clock.now();
+    bench.world.clock.advance(Duration::from_secs(60));
+    bench.run_through(&viewer, &id).await;
+    let first = bench.world.clock.now();
+    let moved = |since| {
+        let (automations, viewer) = (bench.automations.clone(), viewer.clone());
+        async move {
+            let changes = automations.widgets(&viewer, Some(since)).await.unwrap().remove(0).latest.unwrap().changes;
+            changes.map(|all| all.into_iter().map(|one| (one.name, one.previous, one.current)).collect::<Vec<_>>())
+        }
+    };
+    assert_eq!(moved(before).await, None, "there was no report then");
+    assert_eq!(moved(first).await, Some(vec![]));
+    for milk in ["Bread=2.5|Milk=1.5|Eggs=3", "Bread=2.5|Milk=2|Eggs=3"] {
+        bench.world.clock.advance(Duration::from_secs(60));
+        bench.world.set_pages(page(milk));
+        bench.run_through(&viewer, &id).await;
+    }
+    let named = |name: &str, previous, current| (name.to_owned(), previous, current);
+    let all = vec![named("Milk", Some(1.0), Some(2.0)), named("Eggs", None, Some(3.0)), named("Salt", Some(4.0), None)];
+    assert_eq!(moved(first).await, Some(all), "against what was there at the last look, over all runs since");
+    assert_eq!(moved(bench.world.clock.now()).await, Some(vec![]));
+    assert_eq!(bench.automations.widgets(&viewer, None).await.unwrap()[0].latest.as_ref().unwrap().changes, None);
 }
 
 #[tokio::test]
@@ -395,9 +427,9 @@ async fn a_private_widget_is_its_makers_and_the_admins() {
     assert!(matches!(bench.automations.widget(&member, &id).await, Err(AutomationError::NotFound)));
     assert!(matches!(bench.automations.run(&member, &run.id).await, Err(AutomationError::NotFound)));
     assert!(matches!(bench.automations.report(&member, run.report_id.as_ref().unwrap()).await, Err(AutomationError::NotFound)));
-    assert_eq!(bench.automations.widgets(&member).await.unwrap().len(), 0);
+    assert_eq!(bench.automations.widgets(&member, None).await.unwrap().len(), 0);
     let admin = Viewer { role: Role::Admin, ..member };
-    assert_eq!(bench.automations.widgets(&admin).await.unwrap().len(), 1);
+    assert_eq!(bench.automations.widgets(&admin, None).await.unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use super::seams::Collector;
 use super::{AutomationError, Automations, Viewer};
+use crate::base::clock::Timestamp;
 use crate::model::freshness::Freshness;
 use crate::model::ids::{ReportId, WidgetId};
-use crate::model::report_history::{MetricPoint, Report, ReportChanges, ReportHead, Series};
+use crate::model::report_history::{MetricChange, MetricPoint, Report, ReportChanges, ReportHead, Series};
 use crate::model::run::{Run, RunError};
 use crate::model::widget::Widget;
 
@@ -41,9 +42,11 @@ pub struct LatestRun {
     pub headline: Option<Headline>,
     /// How old the report's material is, for this widget.
     pub freshness: Option<Freshness>,
+    /// Figures that are not what they were when somebody last looked, where that was asked and there was a report then.
+    pub changes: Option<Vec<MetricChange>>,
 }
 
-/// The first metric of a report.
+/// The first metric of a report: the one whose name says most of what was asked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Headline {
     /// Its name.
@@ -68,11 +71,11 @@ pub struct ReportView {
 }
 
 impl Automations {
-    /// A company's widgets as the viewer may see them: four queries, however many there are.
+    /// A company's widgets as the viewer may see them, and with `since` what moved since then: a few queries, however many there are.
     ///
     /// # Errors
     /// The store's failure.
-    pub async fn widgets(&self, viewer: &Viewer) -> Result<Vec<WidgetView>, AutomationError> {
+    pub async fn widgets(&self, viewer: &Viewer, since: Option<Timestamp>) -> Result<Vec<WidgetView>, AutomationError> {
         let (store, company) = (self.store(), || viewer.company.clone());
         let widgets = store.widgets(company()).await?;
         let mut runs: HashMap<WidgetId, Run> = store.latest_runs(company()).await?.into_iter().map(|run| (run.widget_id.clone(), run)).collect();
@@ -80,10 +83,18 @@ impl Automations {
             store.latest_report_heads(company()).await?.into_iter().map(|head| (head.widget_id.clone(), head)).collect();
         let mut headlines: HashMap<WidgetId, Series> =
             store.headline_series(company(), SPARKLINE_POINTS).await?.into_iter().map(|series| (series.widget_id.clone(), series)).collect();
+        let mut changes = match since {
+            Some(since) => store.metric_changes(company(), since).await?,
+            None => HashMap::new(),
+        };
         let mut views = Vec::with_capacity(widgets.len());
         for widget in widgets.into_iter().filter(|widget| widget.is_shown_to(&viewer.user, viewer.role)) {
             let id = widget.id.clone();
-            views.push(self.view(widget, runs.remove(&id), reports.remove(&id), headlines.remove(&id)));
+            let mut view = self.view(widget, runs.remove(&id), reports.remove(&id), headlines.remove(&id));
+            if let Some(latest) = &mut view.latest {
+                latest.changes = changes.remove(&id);
+            }
+            views.push(view);
         }
         Ok(views)
     }
@@ -141,7 +152,7 @@ impl Automations {
             Some(Headline { name: series.name.clone(), unit: series.unit.clone(), value: point.value, change, as_of: point.as_of.clone() })
         });
         let warnings = warnings(&*self.parts().collector, &widget);
-        let latest = run.map(|run| LatestRun { run, report, headline: shown, freshness });
+        let latest = run.map(|run| LatestRun { run, report, headline: shown, freshness, changes: None });
         WidgetView { widget, latest, sparkline: headline.map(|series| series.points).unwrap_or_default(), warnings }
     }
 }

@@ -20,4 +20,5 @@ pub mod setup;
 pub mod status;
 pub mod usage;
 pub mod users;
+mod widget_views;
 pub mod widgets;

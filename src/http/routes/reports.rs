@@ -51,7 +51,7 @@ struct ReportList {
 }
 
 #[derive(Serialize, ToSchema)]
-struct MetricChange {
+pub(super) struct MetricChange {
     name: String,
     unit: Option<String>,
     /// Absent when the metric is new.
@@ -59,6 +59,12 @@ struct MetricChange {
     /// Absent when the metric is gone.
     current: Option<f64>,
     change: Option<f64>,
+}
+
+impl From<report_history::MetricChange> for MetricChange {
+    fn from(metric: report_history::MetricChange) -> Self {
+        Self { name: metric.name, unit: metric.unit, previous: metric.previous, current: metric.current, change: metric.change }
+    }
 }
 
 /// What changed since the report before.
@@ -73,14 +79,11 @@ struct Changes {
 
 impl From<ReportChanges> for Changes {
     fn from(changes: ReportChanges) -> Self {
-        let metric = |metric: report_history::MetricChange| MetricChange {
-            name: metric.name,
-            unit: metric.unit,
-            previous: metric.previous,
-            current: metric.current,
-            change: metric.change,
-        };
-        Self { metrics: changes.metrics.into_iter().map(metric).collect(), new_findings: changes.new_findings, gone_findings: changes.gone_findings }
+        Self {
+            metrics: changes.metrics.into_iter().map(Into::into).collect(),
+            new_findings: changes.new_findings,
+            gone_findings: changes.gone_findings,
+        }
     }
 }
 

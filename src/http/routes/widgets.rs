@@ -1,26 +1,24 @@
 //! Widgets: scheduled questions with a source.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Deserializer, Serialize};
-use url::Url;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::widget_views::Widget;
 use crate::base::clock::Timestamp;
-use crate::features::automations::{AutomationError, Headline, LatestRun, Viewer, WidgetView};
+use crate::features::automations::{AutomationError, Viewer};
 use crate::http::caller::{CompanyMember, CompanyWorker, Ids, role_too_low};
 use crate::http::errors::ErrorEnvelope;
 use crate::http::extract::ValidJson;
 use crate::http::{ApiError, AppState};
 use crate::model::crawl::CrawlPolicy;
-use crate::model::freshness::Freshness;
-use crate::model::ids::{CompanyId, DocumentId, ReportId, RunId, WidgetId};
-use crate::model::run::{IngestState, RunError, RunState};
+use crate::model::ids::{CompanyId, DocumentId, WidgetId};
 use crate::model::schedule::Schedule;
-use crate::model::widget::{STALE_AFTER_HOURS_DEFAULT, SourceClass, SourceConfig, Visibility, WidgetDraft};
+use crate::model::widget::{STALE_AFTER_HOURS_DEFAULT, SourceClass, Visibility, WidgetDraft};
 
 /// The routes of this noun.
 pub fn routes() -> OpenApiRouter<AppState> {
@@ -182,154 +180,23 @@ impl WidgetChange {
 }
 
 #[derive(Serialize, ToSchema)]
-struct SourceConfigView {
-    source_class: SourceClass,
-    #[schema(value_type = Vec<String>)]
-    urls: Vec<Url>,
-    #[schema(value_type = Vec<String>)]
-    documents: Vec<DocumentId>,
-    crawl: CrawlPolicy,
-    #[schema(value_type = Vec<String>)]
-    recall_from_widgets: Vec<WidgetId>,
-    max_upstream_age_hours: Option<u32>,
-}
-
-impl From<SourceConfig> for SourceConfigView {
-    fn from(source: SourceConfig) -> Self {
-        Self {
-            source_class: source.source_class,
-            urls: source.urls,
-            documents: source.documents,
-            crawl: source.crawl,
-            recall_from_widgets: source.recall_from_widgets,
-            max_upstream_age_hours: source.max_upstream_age_hours,
-        }
-    }
-}
-
-#[derive(Serialize, ToSchema)]
-struct HeadlineView {
-    name: String,
-    value: f64,
-    unit: Option<String>,
-    /// The difference from the report before.
-    change: Option<f64>,
-    as_of: Option<String>,
-}
-
-impl From<Headline> for HeadlineView {
-    fn from(headline: Headline) -> Self {
-        Self { name: headline.name, value: headline.value, unit: headline.unit, change: headline.change, as_of: headline.as_of }
-    }
-}
-
-/// The latest run, and what the latest report says, which may be of an earlier run.
-#[derive(Serialize, ToSchema)]
-struct LatestView {
-    #[schema(value_type = String)]
-    run_id: RunId,
-    state: RunState,
-    ingest: IngestState,
-    error: Option<RunError>,
-    #[schema(value_type = Option<String>, format = DateTime)]
-    finished_at: Option<Timestamp>,
-    #[schema(value_type = Option<String>)]
-    report_id: Option<ReportId>,
-    headline: Option<HeadlineView>,
-    findings: u32,
-    metrics: u32,
-    freshness: Option<Freshness>,
-    #[schema(value_type = Option<String>, format = DateTime)]
-    collected_at: Option<Timestamp>,
-}
-
-impl From<LatestRun> for LatestView {
-    fn from(latest: LatestRun) -> Self {
-        let report = latest.report.as_ref();
-        Self {
-            run_id: latest.run.id,
-            state: latest.run.state,
-            ingest: latest.run.ingest,
-            error: latest.run.error,
-            finished_at: latest.run.finished_at,
-            report_id: report.map(|head| head.id.clone()),
-            headline: latest.headline.map(Into::into),
-            findings: report.map_or(0, |head| head.findings),
-            metrics: report.map_or(0, |head| head.metrics),
-            freshness: latest.freshness,
-            collected_at: report.map(|head| head.collected_at),
-        }
-    }
-}
-
-#[derive(Serialize, ToSchema)]
-struct SparkPoint {
-    #[schema(value_type = String, format = DateTime)]
-    at: Timestamp,
-    value: f64,
-}
-
-#[derive(Serialize, ToSchema)]
-struct Widget {
-    #[schema(value_type = String)]
-    id: WidgetId,
-    title: String,
-    objective: String,
-    source_config: SourceConfigView,
-    schedule: Schedule,
-    stale_after_hours: u32,
-    #[schema(value_type = Option<String>)]
-    upstream_widget_id: Option<WidgetId>,
-    visibility: Visibility,
-    deep_collection: bool,
-    paused: bool,
-    #[schema(value_type = Option<String>, format = DateTime)]
-    next_run_at: Option<Timestamp>,
-    #[schema(value_type = String, format = DateTime)]
-    created_at: Timestamp,
-    #[schema(value_type = String, format = DateTime)]
-    updated_at: Timestamp,
-    latest: Option<LatestView>,
-    /// The headline over the last reports, oldest first.
-    sparkline: Vec<SparkPoint>,
-    /// What will keep it from running as it is: start pages that may not be reached.
-    warnings: Vec<RunError>,
-}
-
-impl From<WidgetView> for Widget {
-    fn from(view: WidgetView) -> Self {
-        let spec = view.widget.spec;
-        Self {
-            id: view.widget.id,
-            title: spec.title,
-            objective: spec.objective,
-            source_config: spec.source.into(),
-            schedule: spec.schedule,
-            stale_after_hours: spec.stale_after_hours,
-            upstream_widget_id: spec.upstream_widget_id,
-            visibility: spec.visibility,
-            deep_collection: spec.deep_collection,
-            paused: spec.paused,
-            next_run_at: view.widget.next_run_at,
-            created_at: view.widget.created_at,
-            updated_at: view.widget.updated_at,
-            latest: view.latest.map(Into::into),
-            sparkline: view.sparkline.into_iter().map(|point| SparkPoint { at: point.at, value: point.value }).collect(),
-            warnings: view.warnings,
-        }
-    }
-}
-
-#[derive(Serialize, ToSchema)]
 struct WidgetList {
     widgets: Vec<Widget>,
 }
 
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Look {
+    /// When the caller last looked: each widget then says which figures moved since.
+    #[param(value_type = Option<String>, format = DateTime)]
+    since: Option<Timestamp>,
+}
+
 /// The company's widgets, oldest first.
 #[utoipa::path(get, path = "/api/companies/{company}/widgets", tag = "automations", operation_id = "list_widgets",
-    params(("company" = String, Path)), responses((status = 200, body = WidgetList), (status = 404, body = ErrorEnvelope)))]
-async fn list(State(state): State<AppState>, member: CompanyMember) -> Result<Json<WidgetList>, ApiError> {
-    let widgets = state.automations.widgets(&viewer(member)).await?;
+    params(("company" = String, Path), Look), responses((status = 200, body = WidgetList), (status = 404, body = ErrorEnvelope)))]
+async fn list(State(state): State<AppState>, member: CompanyMember, Query(look): Query<Look>) -> Result<Json<WidgetList>, ApiError> {
+    let widgets = state.automations.widgets(&viewer(member), look.since).await?;
     Ok(Json(WidgetList { widgets: widgets.into_iter().map(Into::into).collect() }))
 }
 

@@ -50,7 +50,9 @@ export const api = {
 
   createCompany: (name: string) => call('post', '/api/companies', { json: { name } }),
 
-  widgets: async (company: string) => (await call('get', '/api/companies/{company}/widgets', { path: { company } })).widgets,
+  /** `since` (ms) is when the reader last looked: each automation then says which figures moved. */
+  widgets: async (company: string, since?: number) =>
+    (await call('get', '/api/companies/{company}/widgets', { path: { company }, query: { since: since === undefined ? undefined : new Date(since).toISOString() } })).widgets,
   widget: (company: string, widget: string) => call('get', '/api/companies/{company}/widgets/{widget}', { path: { company, widget } }),
   createWidget: (company: string, json: T.NewWidget) => call('post', '/api/companies/{company}/widgets', { path: { company }, json }),
   changeWidget: (company: string, widget: string, json: Partial<T.WidgetDraft>) =>
@@ -99,6 +101,7 @@ export const api = {
     call('post', '/api/companies/{company}/chat-runs/{run}/cancel', { path: { company, run } }),
   chatEvents: (company: string, run: string) => address('/api/companies/{company}/chat-runs/{run}/events', { company, run }),
 
+  ownUsage: (company: string) => call('get', '/api/companies/{company}/usage/me', { path: { company } }),
   usage: (company: string, days: number) => call('get', '/api/companies/{company}/usage', { path: { company }, query: { days } }),
 
   egressRules: async () => (await call('get', '/api/system-admin/egress/rules')).rules,

@@ -1,15 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { ApiError } from '../api/errors';
-import type { Widget } from '../api/types';
+import type { MetricChange, Widget } from '../api/types';
 import { compareCells, isNumeric } from './cells';
 import { toCsv } from './csv';
 import { blankWidget, classOf, lines } from './draft';
 import { rank } from './find';
 import { blockedHost, blockedPort, isPrivateHost } from './egress';
-import { ageGroup, bytes, duration, figure, named, percentChange, relative, signed, withUnit } from './format';
+import { ageGroup, bytes, duration, figure, named, percentChange, relative, signed, sourcePlace, withUnit } from './format';
 import { freshnessOf } from './freshness';
 import { blocks, inline } from './markdown';
-import { sortOut } from './news';
+import { moved, namedChanges, sortOut } from './news';
 import { excerpt } from './quote';
 import { match } from './match';
 import { allows } from './roles';
@@ -151,12 +151,32 @@ describe('the log of a run', () => {
   });
 });
 
+describe('sources', () => {
+  it('name the path or the page first, and the host second', () => {
+    expect(sourcePlace({ url: 'https://a.example:8443/pr%C3%A9s/map?x=1' })).toEqual({ where: '/prés/map?x=1', from: 'a.example:8443' });
+    expect(sourcePlace({ url: 'https://a.example/%E0%A4%A' })).toEqual({ where: '/%E0%A4%A', from: 'a.example' });
+    expect(sourcePlace({ url: null, page_number: 3 })).toEqual({ where: 'page 3', from: 'document' });
+  });
+});
+
+describe('the log of a run', () => {
+  it('keeps why the server stopped showing it, and where to go on', () => {
+    const before = record(NO_EVENTS, { seq: 3, kind: 'state', data: { state: 'collecting' } });
+    const closed = record(before, { seq: 0, kind: 'closed', data: { error: { code: 'closed', message: 'The session ended.' } } });
+    expect(closed).toMatchObject({ seq: 3, state: 'collecting', closed: 'The session ended.', ended: false });
+  });
+});
+
 describe('news', () => {
   it('sorts automations by what they ask of the reader', () => {
     const now = Date.parse('2026-01-03T00:00:00Z');
-    const widget = (id: string, change: number | null, collected: string, state: 'succeeded' | 'failed' = 'succeeded'): Widget => ({
+    const change = (previous: number | null, current: number | null): MetricChange => ({ name: 'Adult', unit: '€', previous, current, change: null });
+    expect([change(2, 2.5), change(null, 3), change(3, null)].map(moved)).toEqual(['€2 → €2.5', 'new: €3', 'gone']);
+    expect(namedChanges([change(1, 2), change(2, 3)], 1)).toEqual({ shown: [{ name: 'Adult', what: '€1 → €2' }], more: 1 });
+    const widget = (id: string, changes: MetricChange[] | null, collected: string, state: 'succeeded' | 'failed' = 'succeeded'): Widget => ({
       ...blankWidget(),
       id,
+      created_by: 'usr_1',
       next_run_at: null,
       created_at: collected,
       updated_at: collected,
@@ -170,7 +190,8 @@ describe('news', () => {
         state,
         finished_at: collected,
         report_id: 'p',
-        headline: { name: 'n', value: 1, unit: null, change, as_of: null },
+        headline: { name: 'n', value: 1, unit: null, change: 0, as_of: null },
+        changes,
         findings: 1,
         metrics: 1,
         freshness: null,
@@ -179,15 +200,16 @@ describe('news', () => {
     });
     const news = sortOut(
       [
-        widget('moved', 2, '2026-01-02T23:00:00Z'),
-        widget('same', 0, '2026-01-02T23:00:00Z'),
-        widget('soon', 1, '2026-01-01T06:00:00Z'),
-        widget('stale', 1, '2025-12-30T00:00:00Z', 'failed'),
+        widget('moved', [change(2, 3)], '2026-01-02T23:00:00Z'),
+        widget('same', [], '2026-01-02T23:00:00Z'),
+        widget('first', null, '2026-01-02T23:00:00Z'),
+        widget('soon', null, '2026-01-01T06:00:00Z'),
+        widget('stale', null, '2025-12-30T00:00:00Z', 'failed'),
       ],
       now - 2 * HOUR,
       now,
     );
-    expect(news.moved.map((each) => each.id)).toEqual(['moved']);
+    expect(news.moved.map((each) => each.id)).toEqual(['moved', 'first']);
     expect(news.staleSoon.map((each) => each.widget.id)).toEqual(['soon']);
     expect(news.stale.map((each) => each.id)).toEqual(['stale']);
     expect(news.failed.map((each) => each.id)).toEqual(['stale']);

@@ -1,11 +1,12 @@
-import type { Widget } from '../api/types';
+import type { MetricChange, Widget } from '../api/types';
+import { named, withUnit } from './format';
 import { staleAt } from './freshness';
 import { isUnderWay } from './runs';
 
 const SOON_MS = 12 * 3_600_000;
 
 export interface News {
-  /** Reported since the last look, with a figure that moved, or reported for the first time. */
+  /** Reported since the last look, with any figure that moved, or for the first time; one that reports no figures, whenever it reported. */
   moved: Widget[];
   rest: Widget[];
   failed: Widget[];
@@ -21,7 +22,8 @@ export function sortOut(widgets: Widget[], since: number, now: number): News {
   for (const widget of widgets) {
     const latest = widget.latest;
     const finished = latest?.finished_at ? Date.parse(latest.finished_at) : 0;
-    const changed = latest?.state === 'succeeded' && finished > since && latest.headline?.change !== 0;
+    const reported = latest?.state === 'succeeded' && finished > since;
+    const changed = reported && (!latest.changes || latest.changes.length > 0 || latest.metrics === 0);
     (changed ? news.moved : news.rest).push(widget);
     if (!latest) continue;
     if (latest.state === 'failed') news.failed.push(widget);
@@ -33,4 +35,18 @@ export function sortOut(widgets: Widget[], since: number, now: number): News {
     else if (at - now < SOON_MS && next > at) news.staleSoon.push({ widget, at });
   }
   return news;
+}
+
+/** A figure that moved, in words: "2.5 → 3 EUR", "new: 3 EUR", "gone". */
+export function moved(change: MetricChange): string {
+  const { previous, current, unit } = change;
+  if (current == null) return 'gone';
+  const now = withUnit(current, unit);
+  return previous == null ? `new: ${now}` : `${withUnit(previous, unit)} → ${now}`;
+}
+
+/** The first figures that moved, by name, and how many more there are. */
+export function namedChanges(changes: MetricChange[], most: number): { shown: { name: string; what: string }[]; more: number } {
+  const shown = changes.slice(0, most).map((change) => ({ name: named(change.name), what: moved(change) }));
+  return { shown, more: changes.length - shown.length };
 }
