@@ -9,7 +9,7 @@ use crate::base::clock::Timestamp;
 use crate::features::automations::{Headline, LatestRun, WidgetView};
 use crate::model::crawl::CrawlPolicy;
 use crate::model::freshness::Freshness;
-use crate::model::ids::{DocumentId, ReportId, RunId, WidgetId};
+use crate::model::ids::{DocumentId, ReportId, RunId, UserId, WidgetId};
 use crate::model::run::{IngestState, RunError, RunState};
 use crate::model::schedule::Schedule;
 use crate::model::widget::{SourceClass, SourceConfig, Visibility};
@@ -121,6 +121,9 @@ pub(super) struct Widget {
     paused: bool,
     #[schema(value_type = Option<String>, format = DateTime)]
     next_run_at: Option<Timestamp>,
+    /// Who made it: they change and delete it as well as `dev` and above.
+    #[schema(value_type = String)]
+    created_by: UserId,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
     #[schema(value_type = String, format = DateTime)]
@@ -147,6 +150,7 @@ impl From<WidgetView> for Widget {
             deep_collection: spec.deep_collection,
             paused: spec.paused,
             next_run_at: view.widget.next_run_at,
+            created_by: view.widget.created_by,
             created_at: view.widget.created_at,
             updated_at: view.widget.updated_at,
             latest: view.latest.map(Into::into),

@@ -3,7 +3,7 @@
 export const ROLES: { role: Role; what: string }[] = [
   { role: 'viewer', what: 'Reads.' },
   { role: 'member', what: 'Also makes and runs automations, and uploads documents.' },
-  { role: 'dev', what: 'Also sees usage.' },
+  { role: 'dev', what: 'Also sees what the company uses, and changes what others made.' },
   { role: 'admin', what: 'Also manages members.' },
   { role: 'owner', what: 'Everything, and makes other owners.' },
 ];
