@@ -23,6 +23,7 @@ pub mod licence;
 pub mod members;
 pub mod metric_changes;
 pub mod migrate;
+pub mod names;
 pub mod page_texts;
 pub mod password_resets;
 mod readers;

@@ -61,6 +61,7 @@ const TABLE: &[(&str, &str, May, &str)] = &[
     ("GET", "/api/system-admin/egress/log", System, ""),
     ("GET", "/api/companies/{company}", Company(Viewer), ""),
     ("GET", "/api/companies/{company}/usage", Company(Dev), ""),
+    ("GET", "/api/companies/{company}/usage/me", Company(Viewer), ""),
     ("GET", "/api/companies/{company}/members", Company(Viewer), ""),
     ("PATCH", "/api/companies/{company}/members/{user}", Company(Admin), r#"{"role":"viewer"}"#),
     ("DELETE", "/api/companies/{company}/members/{user}", Company(Admin), ""),

@@ -57,6 +57,8 @@ async fn from_a_website_to_a_cited_answer() {
     for expected in ["free_daily", "automation_spend", "embedding_spend", "chat_spend"] {
         assert!(types.contains(&expected), "{expected} is missing in {types:?}");
     }
+    let run_row = usage["transactions"].as_array().unwrap().iter().find(|row| row["tx_type"] == "automation_spend").unwrap();
+    assert!(run_row["reference_name"].is_string(), "a run is named by its automation: {run_row}");
     let dir = app.dir.path().display().to_string();
     let verified = crate::binary::run(&["ledger", "verify", "--data-dir", &dir]);
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));

@@ -75,4 +75,6 @@ async fn usage_shows_the_daily_grant_and_refuses_odd_spans() {
     assert_eq!((&usage["balance"], &usage["transactions"][0]["tx_type"]), (&json!(500_000), &json!("free_daily")));
     let odd = app.user.try_send(reqwest::Method::GET, &format!("{company}/usage?days=0"), None).await;
     assert_eq!((odd.0.as_u16(), &odd.1["error"]["field"]), (422, &json!("days")));
+    let own = app.user.get(&format!("{company}/usage/me")).await;
+    assert_eq!((&own["balance"], &own["reserved"], &own["transactions"]), (&usage["balance"], &json!(0), &usage["transactions"]));
 }

@@ -1,5 +1,7 @@
 //! What a company and its caller used: the token ledger, read.
 
+use std::collections::HashMap;
+
 use axum::Json;
 use axum::extract::{Query, State};
 use serde::{Deserialize, Serialize};
@@ -8,13 +10,14 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::base::clock::Timestamp;
-use crate::http::caller::CompanyDev;
+use crate::http::caller::{CompanyDev, CompanyMember};
+use crate::http::errors::ErrorEnvelope;
 use crate::http::{ApiError, AppState};
 use crate::model::ledger::{self, TokenTransaction};
 
 /// The routes of this noun.
 pub fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(show))
+    OpenApiRouter::new().routes(routes!(show)).routes(routes!(mine))
 }
 
 /// Rows of the caller's own statement.
@@ -38,6 +41,17 @@ struct UsageView {
     totals_by_type: Vec<TypeTotal>,
     by_day: Vec<DayTotal>,
     by_model: Vec<ModelTotal>,
+    /// The caller's own rows, newest first.
+    transactions: Vec<TransactionView>,
+}
+
+/// The caller's own balance and latest rows.
+#[derive(Debug, Serialize, ToSchema)]
+struct OwnUsageView {
+    /// Tokens the caller has.
+    balance: u64,
+    /// Of these, held back for work that is under way.
+    reserved: u64,
     /// The caller's own rows, newest first.
     transactions: Vec<TransactionView>,
 }
@@ -73,11 +87,14 @@ struct TransactionView {
     balance_after: i64,
     reference_key: String,
     reference_id: String,
+    /// What that is called, where it is of this company: the automation of a run, a conversation, a document.
+    reference_name: Option<String>,
 }
 
-impl From<TokenTransaction> for TransactionView {
-    fn from(row: TokenTransaction) -> Self {
+impl TransactionView {
+    fn new(row: TokenTransaction, names: &HashMap<String, String>) -> Self {
         Self {
+            reference_name: names.get(&row.reference_id).cloned(),
             id: row.id,
             created_at: row.created_at,
             tx_type: row.tx_type.as_str(),
@@ -97,15 +114,30 @@ async fn show(State(state): State<AppState>, CompanyDev(member): CompanyDev, Que
     if !(1..=DAYS_MAX).contains(&days) {
         return Err(ApiError::invalid("days", format!("A number from 1 to {DAYS_MAX} is expected.")));
     }
-    let balance = state.ledger.balance(&member.caller.user.id).await?;
+    let OwnUsageView { balance, reserved, transactions } = own(&state, &member).await?;
     let ledger::Usage { totals_by_type, by_day, by_model } = state.ledger.usage(&member.company.id, days).await?;
-    let statement = state.ledger.statement(&member.caller.user.id, STATEMENT_ROWS).await?;
     Ok(Json(UsageView {
-        balance: balance.balance,
-        reserved: balance.reserved,
+        balance,
+        reserved,
         totals_by_type: totals_by_type.into_iter().map(|total| TypeTotal { tx_type: total.tx_type.as_str(), tokens: total.tokens }).collect(),
         by_day: by_day.into_iter().map(|total| DayTotal { day: total.day, spent: total.spent, earned: total.earned }).collect(),
         by_model: by_model.into_iter().map(|total| ModelTotal { model: total.model, tokens: total.tokens }).collect(),
-        transactions: statement.into_iter().map(Into::into).collect(),
+        transactions,
     }))
+}
+
+/// What the caller has and used themselves, whatever their role: what work costs is seen by whoever pays for it.
+#[utoipa::path(get, path = "/api/companies/{company}/usage/me", tag = "usage", operation_id = "get_own_usage", params(("company" = String, Path)),
+    responses((status = 200, body = OwnUsageView), (status = 404, body = ErrorEnvelope)))]
+async fn mine(State(state): State<AppState>, member: CompanyMember) -> Result<Json<OwnUsageView>, ApiError> {
+    Ok(Json(own(&state, &member).await?))
+}
+
+async fn own(state: &AppState, member: &CompanyMember) -> Result<OwnUsageView, ApiError> {
+    let user = &member.caller.user.id;
+    let balance = state.ledger.balance(user).await?;
+    let statement = state.ledger.statement(user, STATEMENT_ROWS).await?;
+    let names = state.ledger.work_names(&member.company.id, &statement).await?;
+    let transactions = statement.into_iter().map(|row| TransactionView::new(row, &names)).collect();
+    Ok(OwnUsageView { balance: balance.balance, reserved: balance.reserved, transactions })
 }

@@ -3,6 +3,7 @@
 //! A [`Reservation`] is consumed by settling or releasing it. Dropped instead (an error, a cancelled task), it releases
 //! itself; a crash releases all, because reservations are wiped at the next start.
 
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -139,6 +140,15 @@ impl Ledger {
     /// When the store fails.
     pub async fn statement(&self, user: &UserId, limit: u32) -> Result<Vec<TokenTransaction>, StoreError> {
         self.inner.store.token_statement(user.clone(), limit).await
+    }
+
+    /// What the rows of a statement were for, by reference: names of a company's runs (by their automation), conversations and documents.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn work_names(&self, company: &CompanyId, rows: &[TokenTransaction]) -> Result<HashMap<String, String>, StoreError> {
+        let ids: HashSet<&String> = rows.iter().map(|row| &row.reference_id).collect();
+        self.inner.store.work_names(company.clone(), ids.into_iter().cloned().collect()).await
     }
 
     /// A company's use over the last `days` days (24 hours each).

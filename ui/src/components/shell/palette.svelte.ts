@@ -72,7 +72,7 @@ export class PaletteEntries {
       { id: 'chat', label: 'Chat', icon: 'chat', run: to(`${base}/chat`) },
       { id: 'automations', label: 'Automations', icon: 'automation', run: to(`${base}/automations`) },
       { id: 'documents', label: 'Documents', icon: 'document', run: to(`${base}/documents`) },
-      ...(this.may('dev') ? [{ id: 'usage', label: 'Usage', icon: 'usage' as const, run: to(`${base}/usage`) }] : []),
+      { id: 'usage', label: 'Usage', icon: 'usage', run: to(`${base}/usage`) },
     ];
     company.push({ id: 'members', label: 'Members', icon: 'user', run: to(`${base}/members`) });
     const admin: Entry[] = [
