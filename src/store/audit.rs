@@ -15,7 +15,7 @@ pub struct AuditFilter {
     pub before: Option<i64>,
     /// Only acts whose name begins so, such as `member.`.
     pub action: Option<String>,
-    /// Only what this actor did.
+    /// Only what this actor did: an id or a word, or how a name or an e-mail address begins.
     pub actor: Option<String>,
     /// Only what was done to this object.
     pub object: Option<String>,
@@ -38,7 +38,8 @@ impl Store {
         self.read("read audit", move |conn| {
             let sql = format!(
                 "SELECT {COLUMNS} FROM audit_log WHERE (:before IS NULL OR sequence < :before)
-                   AND (:action IS NULL OR substr(action, 1, length(:action)) = :action) AND (:actor IS NULL OR actor = :actor)
+                   AND (:action IS NULL OR substr(action, 1, length(:action)) = :action) AND (:actor IS NULL OR actor = :actor OR actor IN (SELECT id FROM users
+                     WHERE substr(lower(name), 1, length(:actor)) = lower(:actor) OR substr(email, 1, length(:actor)) = lower(:actor)))
                    AND (:object IS NULL OR object = :object) AND (:company IS NULL OR company_id = :company)
                    AND (:outcome IS NULL OR outcome = :outcome) ORDER BY sequence DESC LIMIT :limit"
             );

@@ -88,7 +88,13 @@ async fn the_log_is_searched_in_pages_and_holds_no_secret() {
     let invited = app.user.get("/api/system-admin/audit?action=invitation.").await;
     assert_eq!(invited["rows"].as_array().unwrap().len(), 1);
     assert_eq!(invited["rows"][0]["detail"], json!({ "email": "bea@example.com", "role": "dev" }));
+    assert_eq!(invited["rows"][0]["company_name"], "Example Works");
+    for by in [crate::app::EMAIL, "ada%20a", invited["rows"][0]["actor"].as_str().unwrap()] {
+        let found = app.user.get(&format!("/api/system-admin/audit?action=invitation.&actor={by}")).await;
+        assert_eq!(found["rows"][0]["actor_name"], "Ada Admin", "by {by}: {found}");
+    }
     let refused = app.user.get("/api/system-admin/audit?outcome=refused&actor=unknown").await;
+    assert_eq!(refused["rows"][0]["actor_name"], serde_json::Value::Null);
     assert_eq!(refused["rows"].as_array().unwrap().len(), 1);
     assert_eq!(app.user.try_send(Method::GET, "/api/system-admin/audit?outcome=maybe", None).await.0, StatusCode::UNPROCESSABLE_ENTITY);
 

@@ -1,5 +1,7 @@
 //! The audit log: who did what to what, for system admins.
 
+use std::collections::HashMap;
+
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
@@ -39,7 +41,7 @@ struct AuditQuery {
     before: Option<i64>,
     /// Only acts whose name begins so, such as `member.`.
     action: Option<String>,
-    /// Only what this actor did: a user's id, `system`, `cli` or `unknown`.
+    /// Only what this actor did: a user's id, how their name or e-mail address begins, `system`, `cli` or `unknown`.
     actor: Option<String>,
     /// Only what was done to this object.
     object: Option<String>,
@@ -62,11 +64,16 @@ struct RowView {
     at: Timestamp,
     /// A user's id, `system`, `cli` or `unknown`.
     actor: String,
+    /// The user's name now.
+    actor_name: Option<String>,
     /// What was done, such as `member.role_set`.
     action: String,
     /// To what: an id, or a word where there is none.
     object: String,
+    /// Its name now, where it is a user or a company.
+    object_name: Option<String>,
     company_id: Option<String>,
+    company_name: Option<String>,
     address: Option<String>,
     /// `ok`, `refused` or `failed`.
     outcome: &'static str,
@@ -76,11 +83,14 @@ struct RowView {
     hash: String,
 }
 
-impl From<AuditRow> for RowView {
-    fn from(row: AuditRow) -> Self {
+impl RowView {
+    fn new(row: AuditRow, names: &HashMap<String, String>) -> Self {
         Self {
             sequence: row.sequence,
             at: row.at,
+            actor_name: names.get(&row.actor).cloned(),
+            object_name: names.get(&row.object).cloned(),
+            company_name: row.company_id.as_ref().and_then(|id| names.get(id)).cloned(),
             actor: row.actor,
             action: row.action,
             object: row.object,
@@ -114,7 +124,8 @@ async fn list(State(state): State<AppState>, _: SystemAdmin, Query(query): Query
     let rows = state.audit.rows(AuditFilter { before, action, actor, object, company, outcome, limit }).await?;
     let full = rows.len() == limit as usize;
     let next_before = rows.last().map(|row| row.sequence).filter(|last| full && *last > 1);
-    Ok(Json(RowList { rows: rows.into_iter().map(RowView::from).collect(), next_before }))
+    let names = state.audit.names(&rows).await?;
+    Ok(Json(RowList { rows: rows.into_iter().map(|row| RowView::new(row, &names)).collect(), next_before }))
 }
 
 /// The whole log as JSON Lines, closed by a checkpoint that this installation signs: `onsite audit verify FILE` checks it on any machine.

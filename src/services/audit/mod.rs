@@ -3,6 +3,7 @@
 
 pub mod export;
 
+use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
 
 use ed25519_dalek::SigningKey;
@@ -58,6 +59,15 @@ impl Audit {
     /// When the store fails.
     pub async fn rows(&self, filter: AuditFilter) -> Result<Vec<AuditRow>, StoreError> {
         self.store.audit_rows(filter).await
+    }
+
+    /// The names of the people and companies that acted or were acted on, by id. They are those of now: a row itself only ever holds ids.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn names(&self, rows: &[AuditRow]) -> Result<HashMap<String, String>, StoreError> {
+        let ids: HashSet<&String> = rows.iter().flat_map(|row| [Some(&row.actor), Some(&row.object), row.company_id.as_ref()]).flatten().collect();
+        self.store.account_names(ids.into_iter().cloned().collect()).await
     }
 
     /// Begins an export, which is itself recorded and so its last row. The rows come from [`Audit::exported`], the end is the checkpoint.
