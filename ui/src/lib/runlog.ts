@@ -20,6 +20,8 @@ export interface RunLog {
   ingest: { state: string; done: number; total: number; error: Problem | null } | null;
   error: Problem | null;
   ended: boolean;
+  /** Why the server stopped showing it, if it did; the run itself goes on. */
+  closed: string | null;
 }
 
 export const NO_EVENTS: RunLog = {
@@ -33,14 +35,17 @@ export const NO_EVENTS: RunLog = {
   ingest: null,
   error: null,
   ended: false,
+  closed: null,
 };
 
 const count = (value: unknown): number => (typeof value === 'number' ? value : 0);
 const text = (value: unknown): string | null => (typeof value === 'string' ? value : null);
 
 export function record(log: RunLog, event: LogEvent): RunLog {
-  if (event.seq <= log.seq) return log;
   const data = (event.data ?? {}) as Record<string, unknown>;
+  // It has no place in the log: whoever may look again goes on from the last real event.
+  if (event.kind === 'closed') return { ...log, closed: problemOf(data).message };
+  if (event.seq <= log.seq) return log;
   const next = { ...log, seq: event.seq };
   switch (event.kind) {
     case 'state':

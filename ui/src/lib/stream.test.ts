@@ -82,4 +82,10 @@ describe('the stream of an answer', () => {
     expect(cancelled).toMatchObject({ phase: 'cancelled', text: 'Ab' });
     expect(lost(cancelled)).toBe(false);
   });
+
+  it('says that the server shows no more, which has no place in the log', () => {
+    const closed = run([...log.slice(0, 4), { seq: 0, kind: 'closed', data: { error: { code: 'closed', message: 'The session ended.' } } }]);
+    expect(closed).toMatchObject({ phase: 'closed', seq: 4, text: 'Ab', error: { message: 'The session ended.' } });
+    expect(ended(closed)).toBe(true);
+  });
 });

@@ -4,7 +4,7 @@
 import type { Citation, Message, Problem } from '../api/types';
 import type { LogEvent } from '../api/sse';
 
-export type Phase = 'waiting' | 'recalling' | 'writing' | 'done' | 'failed' | 'cancelled';
+export type Phase = 'waiting' | 'recalling' | 'writing' | 'done' | 'failed' | 'cancelled' | 'closed';
 
 export interface Answer {
   phase: Phase;
@@ -30,7 +30,7 @@ export const START: Answer = {
 };
 
 export function ended(answer: Answer): boolean {
-  return answer.phase === 'done' || answer.phase === 'failed' || answer.phase === 'cancelled';
+  return answer.phase === 'done' || answer.phase === 'failed' || answer.phase === 'cancelled' || answer.phase === 'closed';
 }
 
 /** True when an event is missing: follow again from `seq`. */
@@ -40,7 +40,10 @@ export function lost(answer: Answer): boolean {
 
 /** Applies an event at its place; one already applied changes nothing, one too early waits for those before it. */
 export function reduce(answer: Answer, event: LogEvent): Answer {
-  if (ended(answer) || event.seq <= answer.seq) return answer;
+  if (ended(answer)) return answer;
+  // It has no place in the log: the server shows no more of it, while the answer itself goes on.
+  if (event.kind === 'closed') return apply(answer, { ...event, seq: answer.seq });
+  if (event.seq <= answer.seq) return answer;
   if (event.seq > answer.seq + 1) return { ...answer, ahead: new Map(answer.ahead).set(event.seq, event) };
   let next = apply(answer, event);
   while (!ended(next)) {
@@ -74,6 +77,8 @@ function apply(answer: Answer, event: LogEvent): Answer {
       return { ...next, phase: 'failed', error: (data.error as Problem | undefined) ?? unexplained };
     case 'cancelled':
       return { ...next, phase: 'cancelled' };
+    case 'closed':
+      return { ...next, phase: 'closed', error: (data.error as Problem | undefined) ?? unexplained };
     default:
       return next;
   }
