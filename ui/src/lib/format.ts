@@ -81,7 +81,7 @@ const STEPS: [limit: number, size: number, name: string][] = [
 export function relative(at: string | number, now: number): string {
   const seconds = Math.round((new Date(at).getTime() - now) / 1000);
   const distance = Math.abs(seconds);
-  if (distance < 45) return seconds > 5 ? 'in moments' : 'just now';
+  if (distance < 45) return seconds > 5 ? 'in under a minute' : 'just now';
   const [, size, name] = STEPS.find(([limit]) => distance < limit) ?? [0, 1, 's'];
   const text = `${Math.max(1, Math.round(distance / size))}\u00a0${name}`;
   return seconds > 0 ? `in ${text}` : `${text} ago`;
@@ -111,6 +111,27 @@ export function host(url: string): string {
     return new URL(url).host;
   } catch {
     return url;
+  }
+}
+
+/** Where a source stands: the path of a page or the page of a file first, then the host that it is from. */
+export function sourcePlace(source: { url?: string | null; page_number?: number | null }): { where: string; from: string } {
+  const page = source.page_number ? `page ${source.page_number}` : '';
+  if (!source.url) return { where: page, from: 'document' };
+  try {
+    const { pathname, search, host: from } = new URL(source.url);
+    return { where: [readable(pathname + search), page].filter(Boolean).join(', '), from };
+  } catch {
+    return { where: source.url, from: '' };
+  }
+}
+
+/** A path as it is written, where its escapes can be read. */
+function readable(path: string): string {
+  try {
+    return decodeURI(path);
+  } catch {
+    return path;
   }
 }
 
