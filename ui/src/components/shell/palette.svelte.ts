@@ -7,7 +7,7 @@ import type { Role } from '../../lib/roles';
 import { go } from '../../lib/router.svelte';
 import { may, session, signOut } from '../../lib/session.svelte';
 import { chooseTheme, nextTheme } from '../../lib/theme.svelte';
-import { toast } from '../../lib/toasts.svelte';
+import { toastError } from '../../lib/toasts.svelte';
 
 export interface Entry {
   id: string;
@@ -122,7 +122,7 @@ export class PaletteEntries {
   private async start(widget: Widget): Promise<void> {
     const company = this.company();
     if (!company) return;
-    await api.startRun(company.id, widget.id).catch((cause: Error) => toast(cause.message, { tone: 'bad' }));
+    await api.startRun(company.id, widget.id).catch(toastError);
     go(`${this.base}/automations/${widget.id}`);
   }
 }
