@@ -252,7 +252,7 @@ impl WidgetDraft {
         if self.recall_from_widgets.len() > RECALL_FROM_MAX {
             return Err(Invalid::new(
                 "source_config.recall_from_widgets",
-                format!("{} widgets are too many", self.recall_from_widgets.len()),
+                format!("{} automations are too many", self.recall_from_widgets.len()),
                 format!("Name at most {RECALL_FROM_MAX}."),
             ));
         }

@@ -150,7 +150,7 @@ pub(in crate::store) fn recover(tx: &Connection, now: Timestamp) -> Result<Vec<R
         let error = RunError::new(
             "ingest_interrupted_too_often",
             format!("the process ended under this ingest {ATTEMPTS_MAX} times"),
-            "The report stands. Look into the appliance's log for what ended it, then run the widget again.",
+            "The report stands. Look into the appliance's log for what ended it, then run the automation again.",
         );
         keep(tx, &run, IngestStep::failed(error), now)?;
     }

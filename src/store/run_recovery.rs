@@ -75,7 +75,7 @@ fn interrupted() -> RunError {
     RunError::new(
         "interrupted_too_often",
         format!("the process ended under this run {ATTEMPTS_MAX} times"),
-        "Look into the appliance's log for what ended it, then run the widget again.",
+        "Look into the appliance's log for what ended it, then run the automation again.",
     )
 }
 

@@ -240,6 +240,16 @@ impl From<InviteError> for ApiError {
     }
 }
 
+/// Why an invitation is no longer good for anything, and what its holder does next.
+const fn ended(state: InvitationState) -> (&'static str, &'static str) {
+    match state {
+        InvitationState::Open => ("This invitation is still open.", "Open its link again."),
+        InvitationState::Accepted => ("This invitation was already accepted.", "Sign in with the account that accepted it."),
+        InvitationState::Expired => ("This invitation has expired.", "Ask an admin of the company for a new one."),
+        InvitationState::Withdrawn => ("This invitation was withdrawn.", "Ask an admin of the company for a new one."),
+    }
+}
+
 impl From<AcceptError> for ApiError {
     fn from(error: AcceptError) -> Self {
         match error {
@@ -247,7 +257,8 @@ impl From<AcceptError> for ApiError {
                 Self::new(StatusCode::NOT_FOUND, "not_found", "There is no such invitation.").remedy("Copy the whole link, or ask for another.")
             }
             AcceptError::Ended(state) => {
-                Self::new(StatusCode::GONE, "invitation_ended", format!("This invitation is {}.", state.as_str())).remedy("Ask for another.")
+                let (message, remedy) = ended(state);
+                Self::new(StatusCode::GONE, "invitation_ended", message).remedy(remedy)
             }
             AcceptError::SignInFirst => {
                 Self::conflict("sign_in_first", "This address has an account.").remedy("Sign in with it, then open the link again.")

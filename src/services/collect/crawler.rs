@@ -177,7 +177,7 @@ impl<'a, S: PageSink> Crawler<'a, S> {
                 Err(Refusal::Known) => {}
                 Err(refusal) => {
                     let (code, message) = match refusal {
-                        Refusal::Pattern => ("excluded", "a pattern of the widget excludes this start page"),
+                        Refusal::Pattern => ("excluded", "a pattern of the automation excludes this start page"),
                         _ => ("bad_url", "a start page begins with https:// or http:// and holds no password"),
                     };
                     self.hand_over(&Job::new(Kind::Page, url.clone(), 0), None, Fate::Skipped(Reason::new(code, message))).await?;

@@ -83,7 +83,7 @@ impl<S: PageSink> Crawler<'_, S> {
         match self.frontier.arrived(&job.url, to, job.is_start) {
             Ok(()) => {}
             Err(Refusal::Known) => return skipped("duplicate", format!("it redirects to {to}, which is known already")),
-            Err(_) => return skipped("off_site", format!("it redirects to {to}, which the widget's rules leave out")),
+            Err(_) => return skipped("off_site", format!("it redirects to {to}, which the automation's rules leave out")),
         }
         if to.origin() == job.url.origin()
             && let Some(Err((reason, _))) = self.sites[site].robots.as_ref().map(|robots| robots.allows(to))
