@@ -62,6 +62,8 @@ export interface Site {
   url: string;
   /** Lets the page that was held back be answered. */
   release: () => void;
+  /** Puts other text where a page has this one. */
+  rewrite: (path: string, text: string, by: string) => void;
   stop: () => void;
 }
 
@@ -87,5 +89,5 @@ export async function rivers(held?: string): Promise<Site> {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("no port");
-  return { url: `http://127.0.0.1:${address.port}/`, release, stop: () => server.close() };
+  return { url: `http://127.0.0.1:${address.port}/`, release, rewrite: (path, text, by) => (pages[path] = (pages[path] ?? "").replace(text, by)), stop: () => server.close() };
 }

@@ -21,12 +21,13 @@ export async function accessible(page: Page, only?: string): Promise<void> {
   expect(violations.map((each) => `${each.id}: ${each.nodes.map((node) => `${node.html} ${node.failureSummary}`).join(" | ")}`)).toEqual([]);
 }
 
-/** Nothing is wider than the window. */
+/** Nothing is wider than the window, and where there is a shell only its parts scroll: one scroll bar, not two. */
 export async function fits(page: Page): Promise<void> {
   const tooWide = await page.evaluate(() =>
     [document.documentElement, ...document.querySelectorAll("main")]
       .filter((element) => element.scrollWidth > element.clientWidth)
-      .map((element) => `${element.tagName} ${element.scrollWidth} > ${element.clientWidth} at ${location.pathname}`),
+      .map((element) => `${element.tagName} ${element.scrollWidth} > ${element.clientWidth} at ${location.pathname}`)
+      .concat(document.querySelector(".shell") && document.documentElement.scrollHeight > innerHeight ? [`a second scroll bar at ${location.pathname}`] : []),
   );
   expect(tooWide).toEqual([]);
 }
@@ -71,14 +72,40 @@ export function developmentLicence(): { code: string; publicKey: string } {
   return { code: code.trim(), publicKey };
 }
 
-async function post(api: APIRequestContext, path: string, data: object = {}): Promise<{ id: string; run: { id: string } }> {
+export async function post(api: APIRequestContext, path: string, data: object = {}): Promise<{ id: string; token: string; run: { id: string } }> {
   const response = await api.post(path, { data });
   expect(response.ok(), `${path}: ${await response.text()}`).toBe(true);
   return await response.json();
 }
 
-async function get(api: APIRequestContext, path: string): Promise<Record<string, unknown>> {
+export async function get(api: APIRequestContext, path: string): Promise<Record<string, unknown>> {
   return (await (await api.get(path)).json()) as Record<string, unknown>;
+}
+
+/** The API as somebody, or nobody, uses it beside the browser. */
+export function apiOf(appliance: Appliance, state?: Prepared["state"]): Promise<APIRequestContext> {
+  return request.newContext({ baseURL: appliance.url, ignoreHTTPSErrors: true, storageState: state, extraHTTPHeaders: { "sec-fetch-site": "same-origin" } });
+}
+
+/** Invites somebody into a company and takes the invitation up with a new account. */
+export async function joined(appliance: Appliance, made: Prepared, person: typeof VERA, role: string): Promise<Prepared["state"]> {
+  const ada = await apiOf(appliance, made.state);
+  const { token } = await post(ada, `/api/companies/${made.company}/invitations`, { email: person.email, role });
+  const theirs = await apiOf(appliance);
+  await post(theirs, "/api/invitations/accept-as-new", { token, name: person.name, password: person.password });
+  const state = await theirs.storageState();
+  await Promise.all([ada.dispose(), theirs.dispose()]);
+  return state;
+}
+
+/** Runs the automation once more, to the end of its ingest. */
+export async function runAgain(appliance: Appliance, made: Prepared): Promise<string> {
+  const api = await apiOf(appliance, made.state);
+  const home = `/api/companies/${made.company}`;
+  const { id } = await post(api, `${home}/widgets/${made.widget}/runs`);
+  await expect.poll(async () => (await get(api, `${home}/runs/${id}`)).ingest, { timeout: 20_000 }).toBe("done");
+  await api.dispose();
+  return id;
 }
 
 export interface Prepared {
@@ -93,7 +120,7 @@ export interface Prepared {
 
 /** Sets an appliance up over its API: an admin, a company, an automation over `site` with its report, a document, and an answer. */
 export async function prepare(appliance: Appliance, site: string): Promise<Prepared> {
-  const api = await request.newContext({ baseURL: appliance.url, ignoreHTTPSErrors: true, extraHTTPHeaders: { "sec-fetch-site": "same-origin" } });
+  const api = await apiOf(appliance);
   await post(api, "/api/setup/redeem", { token: appliance.token, ...ADA });
   const company = (await post(api, "/api/companies", { name: "Rivers Ltd" })).id;
   const home = `/api/companies/${company}`;
@@ -115,7 +142,7 @@ export async function prepare(appliance: Appliance, site: string): Promise<Prepa
   return { company, widget: widget.id, run: run.id, report, conversation, state };
 }
 
-/** A browser where Ada is signed in. */
-export function signedIn(browser: Browser, prepared: Prepared, look: Parameters<Browser["newContext"]>[0] = {}): Promise<BrowserContext> {
+/** A browser where Ada is signed in, or whoever's state is given. */
+export function signedIn(browser: Browser, prepared: Pick<Prepared, "state">, look: Parameters<Browser["newContext"]>[0] = {}): Promise<BrowserContext> {
   return browser.newContext({ ignoreHTTPSErrors: true, storageState: prepared.state, ...look });
 }
