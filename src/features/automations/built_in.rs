@@ -87,8 +87,7 @@ impl Extractor for BuiltInExtractor {
             .iter()
             .map(|source| SourcePage { source: source.source.clone(), text: Arc::clone(&source.text), collected_at: source.collected_at })
             .collect();
-        let wanted = if context.is_empty() { objective.to_owned() } else { format!("{objective}\n{context}") };
-        extract_report(&pages, &Objective::new(title, &wanted))
+        extract_report(&pages, &Objective::new(title, objective).with_context(context))
     }
 }
 

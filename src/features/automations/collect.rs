@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use super::Automations;
 use super::execute::Stop;
@@ -31,6 +32,15 @@ struct Collected {
     /// Hosts that egress refused.
     refused: BTreeSet<String>,
     skipped: Vec<(String, String)>,
+}
+
+/// Start pages first, as they were given, the rest by address: pages arrive as their servers answer, and of equals a report takes the first,
+/// so that without an order the same site would give other figures from one run to the next.
+fn in_a_fixed_order(sources: &mut [CollectedSource], start: &[Url]) {
+    sources.sort_by_cached_key(|collected| {
+        let url = collected.source.url.clone().unwrap_or_default();
+        (start.iter().position(|page| page.as_str() == url).unwrap_or(start.len()), url)
+    });
 }
 
 impl Automations {
@@ -87,6 +97,7 @@ impl Automations {
             done = async { tokio::try_join!(collecting, keeping) } => done?,
             () = time_is_up => return Err(Stop::Cancelled),
         };
+        in_a_fixed_order(&mut collected.sources, &widget.spec.source.urls);
         Ok(collected)
     }
 

@@ -83,6 +83,28 @@ async fn the_next_run_knows_what_changed() {
 }
 
 #[tokio::test]
+async fn a_report_does_not_depend_on_which_page_answers_first() {
+    let bench = bench().await;
+    let viewer = bench.viewer().await;
+    let id = widget(&bench, &viewer, draft()).await;
+    let mut pages = vec![
+        ("http://a.example/1", Page::Text("Bread=2.5")),
+        ("http://a.example/2", Page::Text("Milk=1")),
+        ("http://a.example/3", Page::Text("Salt=4")),
+    ];
+    let mut told = Vec::new();
+    for _ in 0..3 {
+        bench.world.set_pages(pages.clone());
+        let run = bench.run_through(&viewer, &id).await;
+        let body = bench.automations.report(&viewer, run.report_id.as_ref().unwrap()).await.unwrap().report.body;
+        told.push(body.metrics.into_iter().map(|metric| metric.name).collect::<Vec<_>>());
+        pages.rotate_left(1);
+    }
+    assert_eq!(told[0], ["Bread", "Milk", "Salt"]);
+    assert!(told.iter().all(|names| *names == told[0]), "{told:?}");
+}
+
+#[tokio::test]
 async fn every_figure_that_moved_since_the_last_look_is_named() {
     let bench = bench().await;
     let viewer = bench.viewer().await;

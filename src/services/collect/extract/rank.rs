@@ -22,13 +22,21 @@ const SAME: f64 = 0.6;
 pub struct Objective {
     title: String,
     text: String,
+    context: String,
 }
 
 impl Objective {
     /// From the widget's title and objective.
     #[must_use]
     pub fn new(title: &str, text: &str) -> Self {
-        Self { title: title.to_owned(), text: text.to_owned() }
+        Self { title: title.to_owned(), text: text.to_owned(), context: String::new() }
+    }
+
+    /// With what other reports say: its words count when passages are ranked, and are not what was asked.
+    #[must_use]
+    pub fn with_context(mut self, context: &str) -> Self {
+        context.clone_into(&mut self.context);
+        self
     }
 
     pub(super) fn extreme(&self) -> Extreme {
@@ -39,6 +47,32 @@ impl Objective {
     }
 }
 
+/// Stems of words that ask for whatever there is, and so for no figure: "key figures and dates of this site".
+const UNSPECIFIC: [&str; 22] = [
+    "content",
+    "data",
+    "date",
+    "demo",
+    "detail",
+    "fact",
+    "figure",
+    "important",
+    "information",
+    "key",
+    "list",
+    "main",
+    "metric",
+    "number",
+    "overview",
+    "page",
+    "say",
+    "site",
+    "statement",
+    "summary",
+    "value",
+    "website",
+];
+
 /// The words of a question and of a title, by which the figure that is shown first is chosen.
 pub(super) struct Asked {
     question: BTreeSet<String>,
@@ -47,7 +81,8 @@ pub(super) struct Asked {
 
 impl Asked {
     pub(super) fn new(objective: &Objective) -> Self {
-        Self { question: terms(&objective.text).into_iter().collect(), title: terms(&objective.title).into_iter().collect() }
+        let telling = |text: &str| terms(text).into_iter().filter(|term| !UNSPECIFIC.contains(&term.as_str())).collect();
+        Self { question: telling(&objective.text), title: telling(&objective.title) }
     }
 
     /// How many words of the question a name says, and how many of the title. Each counts as one however common it is in the material:
@@ -90,7 +125,7 @@ impl Relevance {
         for term in terms(&objective.title) {
             weights.insert(term, 0.6);
         }
-        for term in terms(&objective.text) {
+        for term in terms(&objective.text).into_iter().chain(terms(&objective.context)) {
             weights.insert(term, 1.0);
         }
         let (mut count, mut holding) = (0.0f64, BTreeMap::<String, f64>::new());

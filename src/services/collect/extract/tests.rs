@@ -131,6 +131,7 @@ fn the_first_figure_is_the_one_whose_name_says_what_was_asked() {
     let first = |title: &str, question: &str| extract_report(&pages, &Objective::new(title, question)).metrics[0].name.clone();
     assert_eq!(first("Museum", "What does a single ticket for an adult cost?"), "Adult: Single ticket");
     assert_eq!(first("Year ticket of an adult", "What does it cost?"), "Adult: Year ticket", "the title says it where the question does not");
+    assert_eq!(first("Adults", "Key figures of this site"), "Adult: Single ticket", "what asks for anything asks for no figure");
     assert_eq!(first("Museum", "What is new?"), "Child: Single ticket", "nothing is asked of a figure: the first in the source");
 }
 
