@@ -26,7 +26,7 @@ test("from the bootstrap token to a cited answer", async ({ page }) => {
     await expect(page.locator(".fingerprint code")).toHaveText(/^([0-9A-F]{2}:?){32}$/i);
     await sound(page, "setup 1 token");
     await page.getByLabel("Setup token").fill("AAAA.BBBB");
-    await page.getByRole("button", { name: "It is; continue" }).click();
+    await page.getByRole("button", { name: "Yes, continue" }).click();
     await expect(page.getByRole("heading", { name: "Who are you?" })).toBeVisible();
   });
 
@@ -42,7 +42,7 @@ test("from the bootstrap token to a cited answer", async ({ page }) => {
     await expect(page.getByText("This is not the bootstrap token")).toBeVisible();
     await sound(page, "setup 2 refused");
     await page.getByLabel("Setup token").fill(appliance.token);
-    await page.getByRole("button", { name: "It is; continue" }).click();
+    await page.getByRole("button", { name: "Yes, continue" }).click();
     await account();
     await expect(page.getByRole("heading", { name: "Activate" })).toBeVisible();
   });

@@ -11,10 +11,17 @@ export const ADA = { email: "ada@rivers.example", name: "Ada Byron", password: "
 export const VERA = { email: "vera@rivers.example", name: "Vera Rubin", password: "galaxies turn too quickly at the rim" };
 export const QUESTION = "How long is the Danube?";
 
+/** What fades or slides in is looked at when it is there. What goes on for ever, such as a pulse, is not waited for. */
+async function still(page: Page): Promise<void> {
+  await page.evaluate(() => {
+    const ending = document.getAnimations().filter((animation) => animation.effect?.getComputedTiming().endTime !== Infinity);
+    return Promise.allSettled(ending.map((animation) => animation.finished));
+  });
+}
+
 /** No violation of any accessibility rule (or of the one named), on the page as it is now. */
 export async function accessible(page: Page, only?: string): Promise<void> {
-  // what fades in is looked at when it is there
-  await page.evaluate(() => Promise.allSettled(document.getAnimations().map((animation) => animation.finished)));
+  await still(page);
   // legacy mode is the one without frames, of which there are none
   const axe = new AxeBuilder({ page }).setLegacyMode();
   const { violations } = await (only ? axe.withRules(only) : axe).analyze();
@@ -49,6 +56,7 @@ export async function sound(page: Page, name: string): Promise<void> {
   await page.emulateMedia({ colorScheme: "light" });
   const wide = page.viewportSize();
   await page.setViewportSize({ width: 390, height: 844 });
+  await still(page);
   await fits(page);
   await picture(page, `390 ${name}`);
   if (wide) await page.setViewportSize(wide);

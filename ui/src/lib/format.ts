@@ -145,7 +145,12 @@ export function shortHash(hash: string): string {
   return hash.replace(/^sha256[:-]/, '').slice(0, 12);
 }
 
-/** `automation_spend` as "Automation spend". */
+/** What a row of the ledger is for: "Chat", "Daily grant", "Refund". */
+export function transactionType(type: string): string {
+  return type === 'free_daily' ? 'Daily grant' : words(type.replace(/_spend$/, ''));
+}
+
+/** `internal_web` as "Internal web". */
 export function words(key: string): string {
   const text = key.replaceAll('_', ' ');
   return text.charAt(0).toUpperCase() + text.slice(1);
