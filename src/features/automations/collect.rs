@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use url::Url;
 
 use super::Automations;
 use super::execute::Stop;
@@ -27,6 +26,8 @@ const DOCUMENT_SCHEME: &str = "document:";
 #[derive(Default)]
 struct Collected {
     sources: Vec<CollectedSource>,
+    /// Where the page of a content hash stands on its site.
+    places: HashMap<String, u64>,
     hashes: HashSet<String>,
     failures: Vec<(String, RunError)>,
     /// Hosts that egress refused.
@@ -34,13 +35,16 @@ struct Collected {
     skipped: Vec<(String, String)>,
 }
 
-/// Start pages first, as they were given, the rest by address: pages arrive as their servers answer, and of equals a report takes the first,
-/// so that without an order the same site would give other figures from one run to the next.
-fn in_a_fixed_order(sources: &mut [CollectedSource], start: &[Url]) {
-    sources.sort_by_cached_key(|collected| {
-        let url = collected.source.url.clone().unwrap_or_default();
-        (start.iter().position(|page| page.as_str() == url).unwrap_or(start.len()), url)
-    });
+impl Collected {
+    /// The sources by their place on the site, then by address: pages arrive as their servers answer, and of equals a report takes the first, so
+    /// that without an order the same site would give other figures from one run to the next.
+    fn in_order(&mut self) {
+        let places = &self.places;
+        self.sources.sort_by_cached_key(|collected| {
+            let url = collected.source.url.clone().unwrap_or_default();
+            (places.get(&collected.content_hash).copied(), url)
+        });
+    }
 }
 
 impl Automations {
@@ -97,7 +101,7 @@ impl Automations {
             done = async { tokio::try_join!(collecting, keeping) } => done?,
             () = time_is_up => return Err(Stop::Cancelled),
         };
-        in_a_fixed_order(&mut collected.sources, &widget.spec.source.urls);
+        collected.in_order();
         Ok(collected)
     }
 
@@ -144,6 +148,7 @@ impl Automations {
                     let source = CollectedSource { source, text, content_hash: content_hash.clone(), collected_at: met.at };
                     self.parts().library.keep(run.company_id.clone(), source.clone()).await?;
                     page.fate = KnownPage::fate(known.get(&url), &content_hash);
+                    collected.places.insert(content_hash.clone(), met.place);
                     collected.sources.push(source);
                 } else {
                     page.reason = Some("same_text: another page of this run has the same text".into());

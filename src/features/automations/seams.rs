@@ -50,6 +50,8 @@ pub struct MetPage {
     pub url: Url,
     /// Where it came from, after redirects: what is cited.
     pub final_url: Url,
+    /// Its place among the pages of the site, the same from one run to the next.
+    pub place: u64,
     /// HTTP status, when there was an answer.
     pub status: Option<u16>,
     /// Bytes received.

@@ -219,6 +219,7 @@ impl Collector for Script {
                 let page = MetPage {
                     url: url.parse().unwrap(),
                     final_url: url.parse().unwrap(),
+                    place: 0,
                     status: Some(200),
                     bytes: 1,
                     etag: None,

@@ -143,8 +143,17 @@ impl PageSink for Sink {
                 failed(reason)
             }
         };
-        let page =
-            MetPage { url: outcome.url, final_url: outcome.final_url, status, bytes, etag, last_modified, at: outcome.fetched_at, outcome: result };
+        let page = MetPage {
+            url: outcome.url,
+            final_url: outcome.final_url,
+            place: outcome.place,
+            status,
+            bytes,
+            etag,
+            last_modified,
+            at: outcome.fetched_at,
+            outcome: result,
+        };
         self.met.send(page).await.map_err(|_| ())
     }
 }

@@ -143,6 +143,9 @@ pub struct PageOutcome {
     pub final_url: Url,
     /// Links away from a start page.
     pub depth: u32,
+    /// Where it stands: start pages in their order, then what they link to in theirs, then all others alike. Unlike the time of arrival it is
+    /// the same from one crawl to the next.
+    pub place: u64,
     /// What became of it.
     pub fate: Fate,
     /// When that was known.

@@ -290,6 +290,15 @@ async fn the_guard_speaks_through_the_crawl() {
 }
 
 #[tokio::test]
+async fn a_page_has_the_place_of_its_link_on_a_start_page_whoever_answers_first() {
+    let server = site(&[("/", "<a href=/late><a href=/early>"), ("/late", "<a href=/deep>"), ("/early", "<p>x"), ("/deep", "<p>y")]);
+    let crawled = run(&loopback().await, &request(server.url("/")), Sink::default()).await;
+    let mut told: Vec<(u64, &str)> = crawled.outcomes.iter().map(|outcome| (outcome.place, outcome.url.path())).collect();
+    told.sort_unstable();
+    assert_eq!(told.iter().map(|(_, path)| *path).collect::<Vec<_>>(), ["/", "/late", "/early", "/deep"]);
+}
+
+#[tokio::test]
 async fn lists_are_followed_to_their_end_whatever_the_depth() {
     let server = site(&[
         ("/list", "1 href=/list?page=2 href=/other"),

@@ -37,6 +37,9 @@ enum Kind {
     Page,
 }
 
+/// The place of a page that no start page links.
+const PLACE_LAST: u64 = u64::MAX;
+
 #[derive(Debug)]
 struct Job {
     kind: Kind,
@@ -45,12 +48,14 @@ struct Job {
     /// Counts from 1.
     attempt: u32,
     is_start: bool,
+    /// See [`PageOutcome::place`].
+    place: u64,
     previous: Option<Previous>,
 }
 
 impl Job {
     const fn new(kind: Kind, url: Url, depth: u32) -> Self {
-        Self { kind, url, depth, attempt: 1, is_start: false, previous: None }
+        Self { kind, url, depth, attempt: 1, is_start: false, place: PLACE_LAST, previous: None }
     }
 }
 
@@ -166,12 +171,12 @@ impl<'a, S: PageSink> Crawler<'a, S> {
     }
 
     async fn take_start_pages(&mut self) -> Result<(), S::Error> {
-        for url in &self.request.start {
+        for (place, url) in (0_u64..).zip(&self.request.start) {
             match self.frontier.start(url) {
                 Ok(url) => {
                     let Some(site) = self.site(&url) else { continue };
                     let mut job = Job::new(Kind::Page, url, 0);
-                    job.is_start = true;
+                    (job.is_start, job.place) = (true, place);
                     self.sites[site].queue.push_back(job);
                 }
                 Err(Refusal::Known) => {}
@@ -354,30 +359,31 @@ impl<'a, S: PageSink> Crawler<'a, S> {
     fn follow(&mut self, job: &Job, page: &Url, links: PageLinks) {
         let pagination = self.request.policy.pagination;
         if let Some(next) = links.next.filter(|_| matches!(pagination, Pagination::Auto | Pagination::NextLink)) {
-            self.take_link(&next, job.depth);
+            self.take_link(&next, job.depth, PLACE_LAST);
         }
-        for link in links.links {
+        for (at, link) in (0_u64..).zip(links.links) {
             let by_number = matches!(pagination, Pagination::Auto | Pagination::PageParam) && is_later_page(page, &link);
             let depth = if by_number { job.depth } else { job.depth + 1 };
             if depth <= self.request.depth_max {
-                self.take_link(&link, depth);
+                let place = if job.is_start { (job.place + 1) << 32 | at } else { PLACE_LAST };
+                self.take_link(&link, depth, place);
             }
         }
     }
 
-    fn take_link(&mut self, link: &Url, depth: u32) {
+    fn take_link(&mut self, link: &Url, depth: u32, place: u64) {
         // Away from one's own sites there are many links that no rule allows: they are not pages of this crawl.
         if !self.request.policy.same_site && !self.frontier.is_on_site(link) && self.egress.check(link).is_err() {
             return;
         }
         if let Ok(url) = self.frontier.found(link) {
-            self.queue(url, depth, false);
+            self.queue(url, depth, place, false);
         }
     }
 
-    fn queue(&mut self, url: Url, depth: u32, later: bool) {
+    fn queue(&mut self, url: Url, depth: u32, place: u64, later: bool) {
         let Some(site) = self.site(&url) else { return };
-        let job = Job::new(Kind::Page, url, depth);
+        let job = Job { place, ..Job::new(Kind::Page, url, depth) };
         let site = &mut self.sites[site];
         if later { site.later.push_back(job) } else { site.queue.push_back(job) }
     }
@@ -392,7 +398,7 @@ impl<'a, S: PageSink> Crawler<'a, S> {
         *count += 1;
         let final_url = final_url.unwrap_or(&job.url).clone();
         let fetched_at = self.seams.now();
-        self.sink.page(PageOutcome { url: job.url.clone(), final_url, depth: job.depth, fate, fetched_at }).await
+        self.sink.page(PageOutcome { url: job.url.clone(), final_url, depth: job.depth, place: job.place, fate, fetched_at }).await
     }
 }
 

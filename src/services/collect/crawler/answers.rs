@@ -13,7 +13,7 @@ use super::super::page::binary_kind;
 use super::super::politeness::{Pace, RETRY_AFTER_MAX, backoff};
 use super::super::robots::Robots;
 use super::super::sitemap;
-use super::{Crawler, Job, Kind, Site};
+use super::{Crawler, Job, Kind, PLACE_LAST, Site};
 use crate::base::secret::sha256;
 use crate::services::egress::{EgressError, Fetched};
 
@@ -62,7 +62,7 @@ impl<S: PageSink> Crawler<'_, S> {
         }
         for page in map.pages {
             match self.frontier.found(&page) {
-                Ok(page) => self.queue(page, 1, true),
+                Ok(page) => self.queue(page, 1, PLACE_LAST, true),
                 Err(Refusal::Full) => break,
                 Err(_) => {}
             }
