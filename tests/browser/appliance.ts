@@ -46,8 +46,9 @@ export class Appliance {
 export function watch(page: Page, origin: string): { check: () => void } {
   const faults: string[] = [];
   page.on("console", (message) => {
-    // A refusal that a journey provokes is shown on the page; asking what cannot be there is a fault.
-    const refusal = /status of 4\d\d/.test(message.text()) && !message.location().url.endsWith("/api/setup");
+    // A refusal that a journey provokes is shown on the page; asking what cannot be there, or who is in where nobody is, is a fault.
+    const unasked = ["/api/setup", "/api/session", "/api/me", "/api/status"].some((path) => message.location().url.endsWith(path));
+    const refusal = /status of 4\d\d/.test(message.text()) && !unasked;
     if (message.type() === "error" && !refusal) faults.push(`console: ${message.text()}`);
   });
   page.on("pageerror", (error) => faults.push(`exception: ${error.message}`));

@@ -32,6 +32,7 @@ use Role::{Admin, Dev, Member, Viewer};
 const TABLE: &[(&str, &str, May, &str)] = &[
     ("GET", "/healthz", Anybody, ""),
     ("GET", "/readyz", Anybody, ""),
+    ("GET", "/api/session", Anybody, ""),
     ("GET", "/metrics", Anybody, ""),
     ("POST", "/api/auth/login", Anybody, "{}"),
     ("POST", "/api/auth/password-reset", Anybody, "{}"),

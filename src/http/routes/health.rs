@@ -32,10 +32,6 @@ struct Readiness {
     ready: bool,
     /// Codes of what stands in the way: `database_unavailable`, `disk_full` (reading works, writing does not), `stopping`.
     reasons: Vec<&'static str>,
-    /// The build honours keys of its environment, and every screen says so, sign-in too.
-    development_build: bool,
-    /// There is no system admin yet: the bootstrap token can be redeemed.
-    setup_open: bool,
 }
 
 /// The process can do its work.
@@ -50,10 +46,8 @@ async fn readyz(State(state): State<AppState>) -> Response {
     } else if !state.store.has_room().await {
         reasons.push("disk_full");
     }
-    let setup_open = state.setup.is_over().await.is_ok_and(|over| !over);
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let development_build = state.licensing.development_build();
-    (status, Json(Readiness { ready: reasons.is_empty(), reasons, development_build, setup_open })).into_response()
+    (status, Json(Readiness { ready: reasons.is_empty(), reasons })).into_response()
 }
 
 /// Metrics for Prometheus.

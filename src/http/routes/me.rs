@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -18,7 +19,7 @@ use crate::model::user::{Email, User};
 
 /// The routes of this noun.
 pub fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(me))
+    OpenApiRouter::new().routes(routes!(opening)).routes(routes!(me))
 }
 
 /// A person with an account.
@@ -66,6 +67,29 @@ impl From<Membership> for MyCompany {
     fn from(membership: Membership) -> Self {
         Self { id: membership.company.id, name: membership.company.name, role: membership.role }
     }
+}
+
+#[derive(Serialize, ToSchema)]
+struct Opening {
+    /// Whether the request carries a session that has not ended.
+    signed_in: bool,
+    /// There is no system admin yet: the bootstrap token can be redeemed.
+    setup_open: bool,
+    /// The build honours keys of its environment, and every screen says so, sign-in too.
+    development_build: bool,
+}
+
+/// What an interface needs to know before anybody has signed in: where to begin. It answers everybody, so that opening a page asks for nothing
+/// that is refused.
+#[utoipa::path(get, path = "/api/session", tag = "auth", responses((status = 200, body = Opening)))]
+async fn opening(State(state): State<AppState>, signed: Result<Signed, ApiError>) -> Result<Json<Opening>, ApiError> {
+    let signed_in = match signed {
+        Ok(_) => true,
+        Err(error) if error.status() == StatusCode::UNAUTHORIZED => false,
+        Err(error) => return Err(error),
+    };
+    let setup_open = !state.setup.is_over().await?;
+    Ok(Json(Opening { signed_in, setup_open, development_build: state.licensing.development_build() }))
 }
 
 /// Who is asking, and which companies they belong to.

@@ -12,6 +12,7 @@ export const api = {
   signIn: (json: { email: string; password: string }) => call('post', '/api/auth/login', { json }),
   signOut: () => call('post', '/api/auth/logout'),
   me: () => call('get', '/api/me'),
+  opening: () => call('get', '/api/session'),
   status: () => call('get', '/api/status'),
   /** Read past errors: an appliance that is not ready says so with a 503 and the reasons. */
   async readiness(): Promise<T.Readiness> {

@@ -467,6 +467,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/companies/{company}/usage/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the caller has and used themselves, whatever their role: what work costs is seen by whoever pays for it. */
+        get: operations["get_own_usage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/companies/{company}/widgets": {
         parameters: {
             query?: never;
@@ -705,6 +722,26 @@ export interface paths {
         post?: never;
         /** End one of the caller's sessions. */
         delete: operations["end_session"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What an interface needs to know before anybody has signed in: where to begin. It answers everybody, so that opening a page asks for nothing
+         *     that is refused.
+         */
+        get: operations["opening"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1027,16 +1064,21 @@ export interface components {
             action: string;
             /** @description A user's id, `system`, `cli` or `unknown`. */
             actor: string;
+            /** @description The user's name now. */
+            actor_name?: string | null;
             address?: string | null;
             /** Format: date-time */
             at: string;
             company_id?: string | null;
+            company_name?: string | null;
             /** @description Before and after, and whatever else explains it. */
             detail: unknown;
             /** @description SHA-256 of the row and of the one before it, hexadecimal. */
             hash: string;
             /** @description To what: an id, or a word where there is none. */
             object: string;
+            /** @description Its name now, where it is a user or a company. */
+            object_name?: string | null;
             /** @description `ok`, `refused` or `failed`. */
             outcome: string;
             /**
@@ -1460,6 +1502,8 @@ export interface components {
         };
         /** @description The latest run, and what the latest report says, which may be of an earlier run. */
         LatestView: {
+            /** @description Figures that are new, gone or other than in the latest report of `since`; null where that was not asked, or there was none then. */
+            changes?: components["schemas"]["MetricChange"][] | null;
             /** Format: date-time */
             collected_at?: string | null;
             error?: components["schemas"]["RunError"] | null;
@@ -1724,6 +1768,29 @@ export interface components {
             /** @description What the client called itself. */
             user_agent?: string | null;
         };
+        Opening: {
+            /** @description The build honours keys of its environment, and every screen says so, sign-in too. */
+            development_build: boolean;
+            /** @description There is no system admin yet: the bootstrap token can be redeemed. */
+            setup_open: boolean;
+            /** @description Whether the request carries a session that has not ended. */
+            signed_in: boolean;
+        };
+        /** @description The caller's own balance and latest rows. */
+        OwnUsageView: {
+            /**
+             * Format: int64
+             * @description Tokens the caller has.
+             */
+            balance: number;
+            /**
+             * Format: int64
+             * @description Of these, held back for work that is under way.
+             */
+            reserved: number;
+            /** @description The caller's own rows, newest first. */
+            transactions: components["schemas"]["TransactionView"][];
+        };
         Page: {
             /** Format: int64 */
             bytes: number;
@@ -1779,13 +1846,9 @@ export interface components {
             text: string;
         };
         Readiness: {
-            /** @description The build honours keys of its environment, and every screen says so, sign-in too. */
-            development_build: boolean;
             ready: boolean;
             /** @description Codes of what stands in the way: `database_unavailable`, `disk_full` (reading works, writing does not), `stopping`. */
             reasons: string[];
-            /** @description There is no system admin yet: the bootstrap token can be redeemed. */
-            setup_open: boolean;
         };
         RedeemRequest: {
             email: string;
@@ -2110,6 +2173,8 @@ export interface components {
             id: string;
             reference_id: string;
             reference_key: string;
+            /** @description What that is called, where it is of this company: the automation of a run, a conversation, a document. */
+            reference_name?: string | null;
             tx_type: string;
         };
         /**
@@ -2166,6 +2231,8 @@ export interface components {
         Widget: {
             /** Format: date-time */
             created_at: string;
+            /** @description Who made it: they change and delete it as well as `dev` and above. */
+            created_by: string;
             deep_collection: boolean;
             id: string;
             latest?: components["schemas"]["LatestView"] | null;
@@ -2286,6 +2353,8 @@ export type NewRule = components['schemas']['NewRule'];
 export type NewWidget = components['schemas']['NewWidget'];
 export type NoticeView = components['schemas']['NoticeView'];
 export type OpenSessionView = components['schemas']['OpenSessionView'];
+export type Opening = components['schemas']['Opening'];
+export type OwnUsageView = components['schemas']['OwnUsageView'];
 export type Page = components['schemas']['Page'];
 export type PageFate = components['schemas']['PageFate'];
 export type PageView = components['schemas']['PageView'];
@@ -3473,9 +3542,41 @@ export interface operations {
             };
         };
     };
-    list_widgets: {
+    get_own_usage: {
         parameters: {
             query?: never;
+            header?: never;
+            path: {
+                company: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OwnUsageView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    list_widgets: {
+        parameters: {
+            query?: {
+                /** @description When the caller last looked: each widget then says which figures moved since. */
+                since?: string;
+            };
             header?: never;
             path: {
                 company: string;
@@ -4175,6 +4276,25 @@ export interface operations {
             };
         };
     };
+    opening: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Opening"];
+                };
+            };
+        };
+    };
     state: {
         parameters: {
             query?: never;
@@ -4297,7 +4417,7 @@ export interface operations {
                 before?: number;
                 /** @description Only acts whose name begins so, such as `member.`. */
                 action?: string;
-                /** @description Only what this actor did: a user's id, `system`, `cli` or `unknown`. */
+                /** @description Only what this actor did: a user's id, how their name or e-mail address begins, `system`, `cli` or `unknown`. */
                 actor?: string;
                 /** @description Only what was done to this object. */
                 object?: string;

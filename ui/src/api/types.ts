@@ -26,6 +26,7 @@ export type {
   Page as RunPage,
   PageFate,
   NoticeView as Problem,
+  Opening,
   OpenSessionView as OpenSession,
   PageView,
   Readiness,

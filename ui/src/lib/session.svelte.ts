@@ -1,6 +1,6 @@
 // Who is signed in, what the appliance says about itself, and which company is being looked at.
 
-import { api, ApiError, asApiError, type Company, type Me, type Readiness, type SetupState, type Status } from '../api';
+import { api, ApiError, asApiError, type Company, type Me, type Opening, type SetupState, type Status } from '../api';
 import { whenSignedOut } from '../api/client';
 import { allows, type Role } from './roles';
 import { keep, read } from './storage';
@@ -8,15 +8,13 @@ import { keep, read } from './storage';
 type Phase = 'loading' | 'setup' | 'signed-out' | 'signed-in' | 'unreachable';
 
 const REMEMBERED = 'onsite.company';
-// Set while somebody is signed in here, so that opening the page asks the question whose answer is likely yes.
-const SIGNED_IN = 'onsite.signed-in';
 
 let phase = $state<Phase>('loading');
 let me = $state<Me | null>(null);
 let setup = $state<SetupState | null>(null);
 let status = $state<Status | null>(null);
-// What the appliance says to anybody: asked for only where nobody is signed in.
-let readiness = $state<Readiness | null>(null);
+// What the appliance says to anybody.
+let opening = $state<Opening | null>(null);
 let trouble = $state<ApiError | null>(null);
 let ended = $state(false);
 
@@ -47,7 +45,7 @@ export const session = {
     return me?.user.system_admin ?? false;
   },
   get developmentBuild(): boolean {
-    return me?.development_build ?? setup?.development_build ?? status?.development_build ?? readiness?.development_build ?? false;
+    return me?.development_build ?? setup?.development_build ?? status?.development_build ?? opening?.development_build ?? false;
   },
 };
 
@@ -62,19 +60,19 @@ whenSignedOut(() => {
 /** Finds out whether the appliance is being set up, wants a sign-in, or knows us already. */
 export async function start(): Promise<void> {
   try {
-    // Setup is asked for only while it is open: afterwards it is not there, and the browser would report that as an error.
-    readiness = read(SIGNED_IN) ? null : await api.readiness();
-    if (readiness?.setup_open) await findSetup();
-    else await loadMe();
+    // Asked first, as it is never refused: what is, the browser reports as an error.
+    opening = await api.opening();
+    if (opening.setup_open) await findSetup();
+    else if (opening.signed_in) await loadMe();
+    else phase = 'signed-out';
   } catch (cause) {
     const error = asApiError(cause);
-    if (error.status !== 401) {
-      trouble = error;
-      phase = 'unreachable';
+    if (error.status === 401) {
+      phase = 'signed-out';
       return;
     }
-    keep(SIGNED_IN, null);
-    phase = 'signed-out';
+    trouble = error;
+    phase = 'unreachable';
   }
 }
 
@@ -89,14 +87,8 @@ export async function loadMe(): Promise<void> {
   me = await api.me();
   trouble = null;
   ended = false;
-  keep(SIGNED_IN, 'yes');
   phase = 'signed-in';
   void refreshStatus();
-}
-
-/** Asks what the appliance says before one has signed in. */
-export async function findReadiness(): Promise<void> {
-  readiness = await api.readiness().catch(() => readiness);
 }
 
 export async function refreshStatus(): Promise<void> {
@@ -105,7 +97,6 @@ export async function refreshStatus(): Promise<void> {
 
 export async function signOut(): Promise<void> {
   await api.signOut().catch(() => undefined);
-  keep(SIGNED_IN, null);
   me = null;
   status = null;
   phase = 'signed-out';

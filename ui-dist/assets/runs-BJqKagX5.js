@@ -1,1 +1,0 @@
-const a=["queued","collecting","extracting","reporting"];function r(t){return a.includes(t)}function i(t,e){if(!t.started_at)return null;const n=t.finished_at?Date.parse(t.finished_at):e;return Math.max(0,(n-Date.parse(t.started_at))/1e3)}export{r as i,i as r};

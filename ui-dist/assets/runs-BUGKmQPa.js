@@ -1,0 +1,1 @@
+const i=["queued","collecting","extracting","reporting"];function s(e){return i.includes(e)}function a(e){return e.state==="succeeded"&&(e.ingest==="pending"||e.ingest==="running")}function r(e,t){if(!e.started_at)return null;const n=e.finished_at?Date.parse(e.finished_at):t;return Math.max(0,(n-Date.parse(e.started_at))/1e3)}export{a,s as i,r};
