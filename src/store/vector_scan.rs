@@ -19,6 +19,9 @@ const ROW_BYTES: usize = 2 * DIMENSION + 8;
 const SCALE: f32 = 32_767.0;
 /// How far a dot product can be off: rounding moves a vector by at most √384 half steps (0.0003), and two are rounded.
 const ERROR_MAX: f32 = 6.1e-4;
+/// How much worse than another a score can be of a vector that is as near: about 1.3 million.
+#[expect(clippy::cast_possible_truncation, reason = "it fits")]
+pub(super) const MARGIN: i32 = (2.0 * ERROR_MAX * SCALE * SCALE) as i32;
 
 /// The vectors in memory, by company number.
 pub(super) struct VectorScan {
@@ -163,8 +166,9 @@ impl Rows {
         self.values.truncate(kept);
     }
 
-    /// All that can be among the `limit` nearest of the ids up to `last`, or of those that are `allowed` (in order): a few more than `limit`.
-    pub(super) fn candidates(&self, vector: &[f32], limit: usize, last: i64, allowed: Option<&[i64]>) -> Vec<i64> {
+    /// All that can be among the `limit` nearest of the ids up to `last`, or of those that are `allowed` (in order): a few more than `limit`, each
+    /// with its score, the best first. What is worse than the last place by more than [`MARGIN`] is not among them.
+    pub(super) fn candidates(&self, vector: &[f32], limit: usize, last: i64, allowed: Option<&[i64]>) -> Vec<(i32, i64)> {
         let query = short(vector);
         let mut scored: Vec<(i32, i64)> = match allowed {
             None => {
@@ -178,12 +182,11 @@ impl Rows {
         };
         if limit > 0 && scored.len() > limit {
             let (_, last_place, _) = scored.select_nth_unstable_by(limit - 1, |a, b| b.0.cmp(&a.0));
-            #[expect(clippy::cast_possible_truncation, reason = "about 1.3 million")]
-            let margin = (2.0 * ERROR_MAX * SCALE * SCALE) as i32;
-            let least = last_place.0.saturating_sub(margin);
+            let least = last_place.0.saturating_sub(MARGIN);
             scored.retain(|(score, _)| *score >= least);
         }
-        scored.into_iter().map(|(_, id)| id).collect()
+        scored.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+        scored
     }
 }
 
@@ -266,7 +269,8 @@ mod tests {
         }
         rows.keep(&[2, 5], 5);
         assert_eq!((rows.ids.as_slice(), rows.values.len(), rows.seen()), (&[2, 5, 9][..], 3, 9));
-        assert_eq!(rows.candidates(&[1.0], 5, 5, None), [2, 5], "an older snapshot does not see what is newer");
-        assert_eq!(rows.candidates(&[1.0], 5, 9, Some(&[3, 9])), [9]);
+        let ids = |found: Vec<(i32, i64)>| found.into_iter().map(|(_, id)| id).collect::<Vec<_>>();
+        assert_eq!(ids(rows.candidates(&[1.0], 5, 5, None)), [2, 5], "an older snapshot does not see what is newer");
+        assert_eq!(ids(rows.candidates(&[1.0], 5, 9, Some(&[3, 9]))), [9]);
     }
 }
