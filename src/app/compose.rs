@@ -9,9 +9,7 @@ use crate::base::seams::Seams;
 use crate::base::signal::{Nudge, Signals};
 use crate::base::tasks::Tasks;
 use crate::config::Config;
-use crate::features::automations::{
-    Automations, AutomationsParts, AutomationsSettings, BuiltInExtractor, RecallIngester, StoredLibrary, WebCollector,
-};
+use crate::features::automations::{Automations, AutomationsParts, AutomationsSettings, BuiltInExtractor, Library, RecallIngester, WebCollector};
 use crate::features::chat::{Chat, ChatParts, ChatSettings};
 use crate::features::documents::{DocumentSettings, Documents};
 use crate::features::members::Members;
@@ -176,7 +174,7 @@ impl Ground {
     }
 
     async fn automations(&self, egress: &Egress, plans: &Plans, ledger: &Ledger, recall: &Recall) -> Result<Automations, StartError> {
-        let library = Arc::new(StoredLibrary::new(self.store.clone()));
+        let library = Library::new(self.store.clone());
         let parallelism = size(self.config.orchestration.web_fetch_parallelism);
         let collector = WebCollector {
             egress: egress.clone(),

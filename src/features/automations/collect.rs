@@ -146,7 +146,7 @@ impl Automations {
                     let title = text.title_or(met.final_url.as_str());
                     let source = SourceRef { url: Some(met.final_url.to_string()), document_id: None, title, page_number: None };
                     let source = CollectedSource { source, text, content_hash: content_hash.clone(), collected_at: met.at };
-                    self.parts().library.keep(run.company_id.clone(), source.clone()).await?;
+                    self.parts().library.keep(&run.company_id, &source).await?;
                     page.fate = KnownPage::fate(known.get(&url), &content_hash);
                     collected.places.insert(content_hash.clone(), met.place);
                     collected.sources.push(source);
@@ -171,7 +171,8 @@ impl Automations {
         stop: &CancellationToken,
     ) -> Result<Collected, Stop> {
         let mut collected = Collected::default();
-        let named = self.parts().library.documents(run.company_id.clone(), widget.spec.source.documents.clone()).await?;
+        let library = &self.parts().library;
+        let named = library.documents(&run.company_id, &widget.spec.source.documents).await?;
         for document in named.into_iter().take(budget as usize) {
             self.check_stop(stop)?;
             let now = self.now();
@@ -186,7 +187,7 @@ impl Automations {
                 last_modified: None,
                 fetched_at: now,
             };
-            match document.source {
+            match library.read(&run.company_id, &document).await? {
                 Ok(source) => {
                     page.fate = KnownPage::fate(known.get(&page.url), &source.content_hash);
                     page.content_hash = Some(source.content_hash.clone());

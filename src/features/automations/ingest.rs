@@ -130,7 +130,7 @@ impl Automations {
         let mut sources = Vec::new();
         for page in self.store().run_pages(run.company_id.clone(), run.id.clone()).await? {
             let Some(content_hash) = page.content_hash.filter(|_| page.fate.is_collected()) else { continue };
-            let Some(kept) = self.parts().library.text(run.company_id.clone(), content_hash.clone()).await? else { continue };
+            let Some(kept) = self.parts().library.text(&run.company_id, &content_hash).await? else { continue };
             let source = cited.get(content_hash.as_str()).map(|source| SourceRef::clone(source)).unwrap_or_else(|| {
                 let document_id = document_of(&page.url);
                 let url = document_id.is_none().then_some(page.url);

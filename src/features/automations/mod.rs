@@ -10,6 +10,7 @@ mod drive;
 mod error;
 mod execute;
 mod ingest;
+mod library;
 mod recalling;
 mod report;
 mod retention;
@@ -40,8 +41,9 @@ use crate::services::plans::Plans;
 use crate::store::runs::RunCounts;
 use crate::store::{Store, StoreError};
 
-pub use built_in::{BuiltInExtractor, StoredLibrary};
+pub use built_in::BuiltInExtractor;
 pub use error::AutomationError;
+pub use library::Library;
 pub use recalling::RecallIngester;
 pub use runs::RunView;
 pub use views::{Headline, LatestRun, ReportView, WidgetView};
@@ -86,7 +88,7 @@ pub struct AutomationsParts {
     /// Fetches pages.
     pub collector: Arc<dyn seams::Collector>,
     /// Keeps the texts of pages and documents.
-    pub library: Arc<dyn seams::Library>,
+    pub library: Library,
     /// Makes reports of pages.
     pub extractor: Arc<dyn seams::Extractor>,
     /// Makes reports recallable.

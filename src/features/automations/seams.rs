@@ -1,6 +1,7 @@
 //! What a run is given to work with: something that fetches pages, something that reads them, something that makes them recallable.
 //!
-//! Behind these traits stand the crawler, the built-in extractor and recall; tests put scripted ones there.
+//! Behind each of these traits stands one thing in the product: the crawler, the built-in extractor, recall. They are traits because the tests of
+//! runs put scripted ones there, which do what the real ones must not: hang, panic, wait for tokens, refuse a host.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,13 +13,12 @@ use url::Url;
 
 use crate::base::clock::Timestamp;
 use crate::model::crawl::CrawlPolicy;
-use crate::model::ids::{CompanyId, DocumentId, RunId, UserId, WidgetId};
+use crate::model::ids::{CompanyId, RunId, UserId, WidgetId};
 use crate::model::report::{ReportBody, SourceRef};
 use crate::model::report_history::Report;
 use crate::model::run::{KnownPage, RunError};
 use crate::model::widget::Widget;
 use crate::services::collect::page::PageText;
-use crate::services::collect::texts::KeptPage;
 use crate::services::recall::{IngestProgress, IngestSummary};
 use crate::store::StoreError;
 
@@ -103,30 +103,6 @@ pub struct CollectedSource {
     pub content_hash: String,
     /// When it was collected or confirmed to be unchanged.
     pub collected_at: Timestamp,
-}
-
-/// A document to be read.
-#[derive(Clone, Debug)]
-pub struct NamedDocument {
-    /// Its id.
-    pub id: DocumentId,
-    /// Its text, or why it has none yet.
-    pub source: Result<CollectedSource, String>,
-}
-
-/// Keeps the texts of pages and documents, once per company and content.
-pub trait Library: Send + Sync + 'static {
-    /// Keeps a page's text.
-    fn keep(&self, company: CompanyId, source: CollectedSource) -> BoxFuture<'_, Result<(), StoreError>>;
-
-    /// The text of a content hash.
-    fn text(&self, company: CompanyId, content_hash: String) -> BoxFuture<'_, Result<Option<KeptPage>, StoreError>>;
-
-    /// Whether a company has a document.
-    fn has_document(&self, company: CompanyId, document: DocumentId) -> BoxFuture<'_, Result<bool, StoreError>>;
-
-    /// The documents named, or all of a company's, in that order. Those that are gone are left out.
-    fn documents(&self, company: CompanyId, named: Vec<DocumentId>) -> BoxFuture<'_, Result<Vec<NamedDocument>, StoreError>>;
 }
 
 /// Makes a report of pages. Runs off the async threads.

@@ -1,6 +1,5 @@
 //! A bench for automations: the real store, ledger and plans, a clock that is moved by hand, and scripted pages.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,26 +7,25 @@ use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 use url::Url;
 
-use super::seams::{
-    CollectJob, CollectedSource, Collector, Extractor, IngestError, IngestJob, Ingester, Library, MetOutcome, MetPage, NamedDocument,
-};
-use super::{Automations, AutomationsParts, AutomationsSettings, Viewer};
-use crate::base::clock::{Clock, FakeClock, Timestamp};
+use super::seams::{CollectJob, CollectedSource, Collector, Extractor, IngestError, IngestJob, Ingester, MetOutcome, MetPage};
+use super::{Automations, AutomationsParts, AutomationsSettings, Library, Viewer};
+use crate::base::clock::{Clock, FakeClock};
 use crate::base::paths::DataDir;
 use crate::base::random::SystemRandom;
 use crate::base::seams::Seams;
 use crate::base::signal::Signals;
 use crate::base::tasks::Tasks;
-use crate::model::ids::{CompanyId, DocumentId, RunId, WidgetId};
+use crate::model::ids::{DocumentId, RunId, WidgetId};
 use crate::model::report::{BUILT_IN_EXTRACTOR, Evidence, EvidenceId, Finding, Metric, ReportBody, SourceRef};
 use crate::model::role::Role;
 use crate::model::run::{Run, RunError};
 use crate::services::collect::page::{Block, BlockKind, PageText};
-use crate::services::collect::texts::KeptPage;
+use crate::services::collect::texts::kept_text;
 use crate::services::ledger::{Ledger, LedgerSettings};
 use crate::services::licensing::{Licensing, LicensingSettings, keys::KeyRing};
 use crate::services::plans::Plans;
 use crate::services::recall::{IngestProgress, IngestSummary, LeftOut};
+use crate::store::documents::NewDocument;
 use crate::store::{Store, StoreError, StoreOptions};
 
 /// What a scripted page does.
@@ -55,7 +53,7 @@ pub(super) struct World {
     pub(super) script: Arc<Script>,
 }
 
-/// What pages say, what was kept of them, and what hangs.
+/// What pages say, and what hangs.
 #[derive(Default)]
 pub(super) struct Script {
     pub(super) pages: Mutex<Vec<(&'static str, Page)>>,
@@ -65,8 +63,6 @@ pub(super) struct Script {
     pub(super) ingested: Mutex<Vec<(RunId, usize)>>,
     pub(super) forgotten: Mutex<Vec<WidgetId>>,
     pub(super) contexts: Mutex<Vec<String>>,
-    texts: Mutex<HashMap<String, KeptPage>>,
-    documents: Mutex<Vec<(DocumentId, &'static str)>>,
 }
 
 /// One process over a world.
@@ -106,7 +102,7 @@ impl World {
             plans: Plans::new(Licensing::new(store.clone(), seams.clone(), licensing)),
             ledger: ledger.clone(),
             collector: Arc::clone(&self.script) as _,
-            library: Arc::clone(&self.script) as _,
+            library: Library::new(store.clone()),
             extractor: Arc::clone(&self.script) as _,
             ingester: Arc::clone(&self.script) as _,
             settings,
@@ -132,6 +128,26 @@ impl Bench {
     pub(super) async fn viewer(&self) -> Viewer {
         let (user, company) = crate::store::testing::user_and_company(&self.store).await;
         Viewer { company, user, role: Role::Owner }
+    }
+
+    /// Uploads a document with this text.
+    pub(super) async fn document(&self, viewer: &Viewer, text: &str) -> DocumentId {
+        let (id, now) = (DocumentId::new(&self.seams), self.seams.now());
+        let source = SourceRef { url: None, document_id: Some(id.clone()), title: "Doc".into(), page_number: None };
+        let new = NewDocument {
+            id: id.clone(),
+            company: viewer.company.clone(),
+            name: format!("{id}.txt"),
+            media_type: "text/plain".into(),
+            content: text.into(),
+            content_hash: crate::base::secret::sha256_hex(text.as_bytes()),
+            text: kept_text(&source, &page_text(text), now).unwrap(),
+            notice: None,
+            uploaded_by: viewer.user.clone(),
+            uploaded_at: now,
+        };
+        self.store.insert_document(new).await.unwrap();
+        id
     }
 
     /// Moves the clock a minute, so that what follows is later.
@@ -184,25 +200,6 @@ pub(super) fn page_text(text: &str) -> PageText {
     PageText { title: Some("Page".into()), blocks, ..PageText::default() }
 }
 
-fn kept(title: &str, content_hash: &str, text: &Arc<PageText>) -> KeptPage {
-    KeptPage {
-        source: SourceRef { url: None, document_id: None, title: title.into(), page_number: None },
-        content_hash: content_hash.into(),
-        text: Arc::clone(text),
-        collected_at: Timestamp::default(),
-    }
-}
-
-impl Script {
-    pub(super) fn keep_text(&self, content_hash: &str, text: &Arc<PageText>) {
-        self.texts.lock().unwrap().insert(content_hash.to_owned(), kept("Kept", content_hash, text));
-    }
-
-    pub(super) fn add_document(&self, id: DocumentId, text: &'static str) {
-        self.documents.lock().unwrap().push((id, text));
-    }
-}
-
 impl Collector for Script {
     fn collect(&self, job: CollectJob, met: mpsc::Sender<MetPage>) -> BoxFuture<'_, ()> {
         Box::pin(async move {
@@ -239,40 +236,6 @@ impl Collector for Script {
             Some("refused.example") => Err(RunError::new("egress_not_allowed", "refused.example is not allowed", "allow it")),
             _ => Ok(()),
         }
-    }
-}
-
-impl Library for Script {
-    fn keep(&self, _company: CompanyId, source: CollectedSource) -> BoxFuture<'_, Result<(), StoreError>> {
-        let page = kept(&source.source.title, &source.content_hash, &source.text);
-        self.texts.lock().unwrap().insert(source.content_hash, page);
-        Box::pin(async { Ok(()) })
-    }
-
-    fn text(&self, _company: CompanyId, content_hash: String) -> BoxFuture<'_, Result<Option<KeptPage>, StoreError>> {
-        let kept = self.texts.lock().unwrap().get(&content_hash).cloned();
-        Box::pin(async { Ok(kept) })
-    }
-
-    fn has_document(&self, _company: CompanyId, document: DocumentId) -> BoxFuture<'_, Result<bool, StoreError>> {
-        let has = self.documents.lock().unwrap().iter().any(|(id, _)| *id == document);
-        Box::pin(async move { Ok(has) })
-    }
-
-    fn documents(&self, company: CompanyId, named: Vec<DocumentId>) -> BoxFuture<'_, Result<Vec<NamedDocument>, StoreError>> {
-        let documents = self.documents.lock().unwrap().clone();
-        Box::pin(async move {
-            let mut found = Vec::new();
-            for (id, text) in documents.into_iter().filter(|(id, _)| named.is_empty() || named.contains(id)) {
-                let text = Arc::new(page_text(text));
-                let source = crate::model::report::SourceRef { url: None, document_id: Some(id.clone()), title: "Doc".into(), page_number: None };
-                let content_hash = text.content_hash();
-                let source = CollectedSource { source, text, content_hash, collected_at: "2026-11-22T09:00:00Z".parse().unwrap() };
-                self.keep(company.clone(), source.clone()).await?;
-                found.push(NamedDocument { id, source: if source.text.blocks.is_empty() { Err("no_text".into()) } else { Ok(source) } });
-            }
-            Ok(found)
-        })
     }
 }
 

@@ -458,12 +458,13 @@ async fn a_private_widget_is_its_makers_and_the_admins() {
 async fn documents_are_a_source_like_any_other() {
     let bench = bench().await;
     let viewer = bench.viewer().await;
-    let id = DocumentId::new(&bench.seams);
-    let draft = WidgetDraft { source_class: SourceClass::Upload, urls: vec![], documents: vec![id.clone()], ..draft() };
-    let AutomationError::Invalid(invalid) = bench.automations.create_widget(&viewer, draft.clone()).await.unwrap_err() else { panic!("not refused") };
+    let of = |id: &DocumentId| WidgetDraft { source_class: SourceClass::Upload, urls: vec![], documents: vec![id.clone()], ..draft() };
+    let foreign = bench.document(&bench.viewer().await, "Leave=20").await;
+    let AutomationError::Invalid(invalid) = bench.automations.create_widget(&viewer, of(&foreign)).await.unwrap_err() else { panic!("not refused") };
     assert_eq!(invalid.field, "source_config.documents[0]");
-    bench.world.script.add_document(id.clone(), "Leave=30|Leave is thirty days.");
-    bench.world.script.add_document(DocumentId::new(&bench.seams), "");
+    let id = bench.document(&viewer, "Leave=30|Leave is thirty days.").await;
+    bench.store.test_document((DocumentId::new(&bench.seams), viewer.company.clone(), viewer.user.clone())).await;
+    let draft = of(&id);
     let upload = widget(&bench, &viewer, draft).await;
     let run = bench.run_through(&viewer, &upload).await;
     assert_eq!((run.state, run.pages_collected), (RunState::Succeeded, 1));

@@ -7,7 +7,8 @@ use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 use url::Url;
 
-use super::seams::{CollectJob, Collector, Library, MetOutcome, MetPage};
+use super::Library;
+use super::seams::{CollectJob, Collector, MetOutcome, MetPage};
 use crate::base::seams::Seams;
 use crate::base::tasks::Tasks;
 use crate::model::ids::CompanyId;
@@ -29,7 +30,7 @@ pub struct WebCollector {
     /// Starts the crawl's thread.
     pub tasks: Tasks,
     /// Where earlier texts are.
-    pub library: Arc<dyn Library>,
+    pub library: Library,
     /// How crawls behave.
     pub settings: CrawlSettings,
 }
@@ -40,8 +41,7 @@ impl Collector for WebCollector {
             // Whoever drops this future has no more use for the crawl.
             let _ended = job.stop.clone().drop_guard();
             let links = self.known_links(&job).await;
-            let sink =
-                Sink { company: job.company.clone(), known: Arc::clone(&job.known), links, library: Arc::clone(&self.library), met, read: None };
+            let sink = Sink { company: job.company.clone(), known: Arc::clone(&job.known), links, library: self.library.clone(), met, read: None };
             let request = CrawlRequest {
                 company: job.company,
                 start: job.start,
@@ -77,7 +77,7 @@ impl WebCollector {
         let mut links = HashMap::new();
         let conditional = job.known.iter().filter(|(_, known)| known.etag.is_some() || known.last_modified.is_some());
         for (url, known) in conditional.take(CONDITIONAL_PAGES_MAX) {
-            match self.library.text(job.company.clone(), known.content_hash.clone()).await {
+            match self.library.text(&job.company, &known.content_hash).await {
                 Ok(Some(kept)) => {
                     links.insert(url.clone(), links_of(&kept.text));
                 }
@@ -93,7 +93,7 @@ struct Sink {
     company: CompanyId,
     known: Arc<HashMap<String, KnownPage>>,
     links: HashMap<String, PageLinks>,
-    library: Arc<dyn Library>,
+    library: Library,
     met: mpsc::Sender<MetPage>,
     read: Option<(Url, Result<Arc<PageText>, PageError>)>,
 }
@@ -162,7 +162,7 @@ impl Sink {
     async fn kept(&self, known: Option<KnownPage>) -> MetOutcome {
         let gone = || MetOutcome::Failed(RunError::new("text_gone", "the page has not changed, and its kept text is gone", "Run it again."));
         let Some(known) = known else { return gone() };
-        match self.library.text(self.company.clone(), known.content_hash).await {
+        match self.library.text(&self.company, &known.content_hash).await {
             Ok(Some(kept)) => MetOutcome::Text(kept.text),
             _ => gone(),
         }
@@ -195,10 +195,12 @@ const EGRESS_REFUSED: &str = "not_allowed";
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::World;
+    use super::super::seams::CollectedSource;
     use super::*;
     use crate::model::crawl::CrawlPolicy;
-    use crate::services::egress::testing::{Asked, FixedNames, Reply, TestServer, egress};
+    use crate::model::report::SourceRef;
+    use crate::services::egress::testing::{Asked, FixedNames, Reply, TestEgress, TestServer, egress};
+    use crate::store::testing::{store, user_and_company};
 
     fn site(asked: &Asked) -> Reply {
         let page = |tag: &str, body: &str| {
@@ -216,9 +218,23 @@ mod tests {
         }
     }
 
-    async fn collect(collector: &WebCollector, start: &Url, known: HashMap<String, KnownPage>) -> Vec<MetPage> {
+    /// A collector for a company whose kept texts live as long as the returned guard.
+    async fn collector(way_out: &TestEgress) -> (WebCollector, CompanyId, tempfile::TempDir) {
+        let (store, folder) = store();
+        let (_, company) = user_and_company(&store).await;
+        let collector = WebCollector {
+            egress: way_out.egress.clone(),
+            seams: Seams::system(),
+            tasks: way_out.tasks.clone(),
+            library: Library::new(store),
+            settings: CrawlSettings::default(),
+        };
+        (collector, company, folder)
+    }
+
+    async fn collect(collector: &WebCollector, company: &CompanyId, start: &Url, known: HashMap<String, KnownPage>) -> Vec<MetPage> {
         let job = CollectJob {
-            company: CompanyId::new(&collector.seams),
+            company: company.clone(),
             start: vec![start.clone()],
             policy: CrawlPolicy { robots: true, sitemap: false, ..CrawlPolicy::default() },
             depth: 1,
@@ -245,22 +261,18 @@ mod tests {
     async fn pages_are_read_and_known_ones_are_asked_for_conditionally() {
         let server = TestServer::start(site);
         let way_out = egress(&[("127.0.0.1", None, true)], Arc::new(FixedNames::default())).await;
-        let (world, seams) = (World::new(), Seams::system());
-        let collector = WebCollector {
-            egress: way_out.egress.clone(),
-            seams: seams.clone(),
-            tasks: way_out.tasks.clone(),
-            library: Arc::clone(&world.script) as _,
-            settings: CrawlSettings::default(),
-        };
-        let first = collect(&collector, &server.url("/"), HashMap::new()).await;
+        let (collector, company, _folder) = collector(&way_out).await;
+        let first = collect(&collector, &company, &server.url("/"), HashMap::new()).await;
         let mut known = HashMap::new();
         let mut told = Vec::new();
         for page in first {
             told.push(match &page.outcome {
                 MetOutcome::Text(text) => {
                     let content_hash = text.content_hash();
-                    world.script.keep_text(&content_hash, text);
+                    let source = SourceRef { url: Some(page.url.to_string()), document_id: None, title: "T".into(), page_number: None };
+                    let (text, content_hash_of) = (Arc::clone(text), content_hash.clone());
+                    let kept = CollectedSource { source, text, content_hash: content_hash_of, collected_at: page.at };
+                    collector.library.keep(&company, &kept).await.unwrap();
                     known.insert(page.url.to_string(), KnownPage { content_hash, etag: page.etag, last_modified: None, this_run: None });
                     format!("{} text", page.url.path())
                 }
@@ -273,7 +285,7 @@ mod tests {
         assert_eq!(told[..2], ["/ text", "/a text"]);
         assert_eq!(told.len(), 4, "{told:?}");
 
-        let again = collect(&collector, &server.url("/"), known).await;
+        let again = collect(&collector, &company, &server.url("/"), known).await;
         let unchanged: Vec<&MetPage> = again.iter().filter(|page| page.status == Some(304)).collect();
         assert_eq!(unchanged.len(), 2);
         assert!(unchanged.iter().all(|page| matches!(page.outcome, MetOutcome::Text(_)) && page.bytes == 0));
@@ -283,16 +295,9 @@ mod tests {
     async fn what_is_not_allowed_says_so_and_a_dropped_run_ends_the_crawl() {
         let server = TestServer::start(site);
         let way_out = egress(&[], Arc::new(FixedNames::default())).await;
-        let world = World::new();
-        let collector = WebCollector {
-            egress: way_out.egress.clone(),
-            seams: Seams::system(),
-            tasks: way_out.tasks.clone(),
-            library: Arc::clone(&world.script) as _,
-            settings: CrawlSettings::default(),
-        };
+        let (collector, company, _folder) = collector(&way_out).await;
         assert_eq!(collector.check(&server.url("/")).unwrap_err().code, "egress_not_allowed");
-        let met = collect(&collector, &server.url("/"), HashMap::new()).await;
+        let met = collect(&collector, &company, &server.url("/"), HashMap::new()).await;
         let MetOutcome::Refused(host, error) = &met[0].outcome else { panic!("{met:?}") };
         assert_eq!((host.as_str(), error.code.as_str()), (server.url("/").authority(), "egress_not_allowed"));
         assert_eq!(server.asked().len(), 0);
@@ -302,14 +307,8 @@ mod tests {
     async fn a_refused_redirect_names_the_host_it_leads_to() {
         let server = TestServer::start(|_| Reply::Whole("302 Found", vec![("Location", "http://127.0.0.2:8080/x".into())], Vec::new()));
         let way_out = egress(&[("127.0.0.1", None, true)], Arc::new(FixedNames::default())).await;
-        let collector = WebCollector {
-            egress: way_out.egress.clone(),
-            seams: Seams::system(),
-            tasks: way_out.tasks.clone(),
-            library: Arc::clone(&World::new().script) as _,
-            settings: CrawlSettings::default(),
-        };
-        let met = collect(&collector, &server.url("/"), HashMap::new()).await;
+        let (collector, company, _folder) = collector(&way_out).await;
+        let met = collect(&collector, &company, &server.url("/"), HashMap::new()).await;
         let told: Vec<&str> = met.iter().map(|page| if let MetOutcome::Refused(host, _) = &page.outcome { host } else { "" }).collect();
         assert_eq!(told, ["127.0.0.2:8080"]);
     }

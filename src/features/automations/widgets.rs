@@ -125,7 +125,7 @@ impl Automations {
     /// Widgets and documents that are named must be there, and no widget may end up upstream of itself.
     async fn check_references(&self, viewer: &Viewer, id: &WidgetId, spec: &WidgetSpec) -> Result<(), AutomationError> {
         for (place, document) in spec.source.documents.iter().enumerate() {
-            if !self.parts().library.has_document(viewer.company.clone(), document.clone()).await? {
+            if !self.parts().library.has_document(&viewer.company, document).await? {
                 let field = format!("source_config.documents[{place}]");
                 return Err(Invalid::new(field, format!("there is no document {document}"), "Upload it first, or leave it out.").into());
             }

@@ -1,0 +1,65 @@
+//! The texts that runs work with, as the store keeps them: once per company and content.
+
+use super::seams::CollectedSource;
+use crate::model::document::Document;
+use crate::model::ids::{CompanyId, DocumentId};
+use crate::model::report::SourceRef;
+use crate::services::collect::texts::{KeptPage, PageTexts};
+use crate::store::{Store, StoreError};
+
+/// Texts of pages and documents. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Library {
+    texts: PageTexts,
+    store: Store,
+}
+
+impl Library {
+    /// Over a store.
+    #[must_use]
+    pub fn new(store: Store) -> Self {
+        Self { texts: PageTexts::new(store.clone()), store }
+    }
+
+    /// Keeps a page's text.
+    pub(super) async fn keep(&self, company: &CompanyId, source: &CollectedSource) -> Result<(), StoreError> {
+        self.texts.keep(company, &source.source, &source.text, source.collected_at).await.map(|_| ())
+    }
+
+    /// The text of a content hash.
+    pub(super) async fn text(&self, company: &CompanyId, content_hash: &str) -> Result<Option<KeptPage>, StoreError> {
+        self.texts.get(company, content_hash).await
+    }
+
+    /// Whether a company has a document.
+    pub(super) async fn has_document(&self, company: &CompanyId, document: &DocumentId) -> Result<bool, StoreError> {
+        self.texts.has_document(company, document).await
+    }
+
+    /// The documents named, or all of a company's, in that order. Those that are gone are left out.
+    pub(super) async fn documents(&self, company: &CompanyId, named: &[DocumentId]) -> Result<Vec<Document>, StoreError> {
+        if named.is_empty() {
+            return self.store.documents(company.clone()).await;
+        }
+        let mut documents = Vec::with_capacity(named.len());
+        for id in named {
+            documents.extend(self.store.document(company.clone(), id.clone()).await?);
+        }
+        Ok(documents)
+    }
+
+    /// A document's text, or why it has none yet.
+    pub(super) async fn read(&self, company: &CompanyId, document: &Document) -> Result<Result<CollectedSource, String>, StoreError> {
+        let kept = match &document.text_hash {
+            Some(hash) => self.texts.get(company, hash).await?,
+            None => None,
+        };
+        let Some(kept) = kept else {
+            let reason = document.notice.as_ref().map_or_else(|| "no_text: it has no text".to_owned(), |n| format!("{}: {}", n.code, n.message));
+            return Ok(Err(reason));
+        };
+        let source = SourceRef { url: None, document_id: Some(document.id.clone()), title: document.name.clone(), page_number: None };
+        // A document is as old as its upload, however often it is read.
+        Ok(Ok(CollectedSource { source, text: kept.text, content_hash: kept.content_hash, collected_at: document.uploaded_at }))
+    }
+}
