@@ -19,6 +19,9 @@ pub struct UnknownValue {
     text: String,
 }
 
+/// The code of the notice that pages were collected and are not in the report: it stands as long as the report does.
+pub const PAGES_NOT_READ: &str = "pages_not_read";
+
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident ($what:literal) { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)* }) => {
         $(#[$doc])*
@@ -225,7 +228,7 @@ pub struct Run {
     pub report_id: Option<ReportId>,
     /// Why it failed.
     pub error: Option<RunError>,
-    /// Why its ingest waits, or what it left out.
+    /// Why its ingest waits, or what was left out.
     pub notice: Option<RunError>,
     /// When it was asked for.
     pub queued_at: Timestamp,

@@ -85,18 +85,20 @@ impl Store {
         .await
     }
 
-    /// A company's documents, the latest version of each name, newest first.
+    /// A company's documents, the latest version of each name, newest first: at most `limit`, from after the one named on.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn documents(&self, company: CompanyId) -> Result<Vec<Document>, StoreError> {
+    pub async fn documents(&self, company: CompanyId, after: Option<DocumentId>, limit: u32) -> Result<Vec<Document>, StoreError> {
         self.read("list documents", move |conn| {
+            let place = "(SELECT uploaded_at, id FROM documents WHERE id = ?2 AND company_id = ?1)";
+            let further = if after.is_some() { format!("AND (uploaded_at, id) < {place}") } else { "AND ?2 IS NULL".into() };
             let mut statement = conn.prepare_cached(&format!(
-                "SELECT {COLUMNS} FROM documents AS d WHERE company_id = ?1 AND deleted_at IS NULL
+                "SELECT {COLUMNS} FROM documents AS d WHERE company_id = ?1 AND deleted_at IS NULL {further}
                    AND version = (SELECT max(version) FROM documents WHERE company_id = d.company_id AND name = d.name AND deleted_at IS NULL)
-                 ORDER BY uploaded_at DESC, id DESC"
+                 ORDER BY uploaded_at DESC, id DESC LIMIT ?3"
             ))?;
-            let rows = statement.query_map([&company], |row| Ok(from_row(row)))?;
+            let rows = statement.query_map((&company, &after, limit), |row| Ok(from_row(row)))?;
             rows.map(|row| row?).collect()
         })
         .await
@@ -259,7 +261,7 @@ mod tests {
         let again = store.insert_document(new("one")).await.unwrap();
         let second = store.insert_document(new("two")).await.unwrap();
         assert_eq!((first.version, again.id == first.id, second.version), (1, true, 2));
-        assert_eq!(store.documents(company.clone()).await.unwrap(), std::slice::from_ref(&second));
+        assert_eq!(store.documents(company.clone(), None, 10).await.unwrap(), std::slice::from_ref(&second));
         assert_eq!(store.document_content(company.clone(), first.id.clone()).await.unwrap().as_deref(), Some(b"one".as_slice()));
         assert!(store.finish_document(&second, 1, Timestamp::from_millis(2)).await.unwrap());
         assert_eq!(store.claim_next_document(None, Timestamp::from_millis(2)).await.unwrap(), None, "an earlier version is not taken up");

@@ -8,18 +8,24 @@ use crate::base::clock::Timestamp;
 use crate::model::ids::{CompanyId, ReportId, WidgetId};
 use crate::model::ledger::Settlement;
 use crate::model::report_history::{MetricPoint, Report, ReportHead, Series};
-use crate::model::run::{IngestState, RunState};
+use crate::model::run::{IngestState, RunError, RunState};
 use crate::model::run_event::RunEvent;
 
 const HEAD_COLUMNS: &str = "r.id, r.widget_id, r.run_id, r.title, r.pages, r.findings, r.metrics, r.collected_at, r.created_at";
 
 impl Store {
-    /// Keeps a run's report and its metric points, charges for it, and ends the run as succeeded with its ingest waiting (or off), all or
+    /// Keeps a run's report and its metric points, charges for it, and ends the run as succeeded with its ingest waiting (or off) and its notice, all or
     /// nothing. False when the run was no longer reporting: then nothing is charged.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn finish_run(&self, report: Report, ingest: IngestState, settlement: Option<Settlement>) -> Result<bool, StoreError> {
+    pub async fn finish_run(
+        &self,
+        report: Report,
+        ingest: IngestState,
+        notice: Option<RunError>,
+        settlement: Option<Settlement>,
+    ) -> Result<bool, StoreError> {
         self.write("finish run", move |tx| {
             let Some(succeed) = RunState::Reporting.to(RunState::Succeeded) else { return Ok(false) };
             if !enter(tx, &report.run_id, succeed)? {
@@ -30,12 +36,14 @@ impl Store {
             if let Some(settlement) = &settlement {
                 super::ledger::settle_in(tx, settlement, report.created_at)?;
             }
+            let notice_json = notice.as_ref().map(serde_json::to_string).transpose()?;
             tx.execute(
-                "UPDATE widget_runs SET report_id = ?2, findings = ?3, metrics = ?4, ingest = ?5, finished_at = ?6, error_json = NULL WHERE id = ?1",
-                (&report.run_id, &report.id, count(&report.body.findings), count(&report.body.metrics), ingest, report.created_at),
+                "UPDATE widget_runs SET report_id = ?2, findings = ?3, metrics = ?4, ingest = ?5, finished_at = ?6, error_json = NULL, notice_json = ?7
+                 WHERE id = ?1",
+                (&report.run_id, &report.id, count(&report.body.findings), count(&report.body.metrics), ingest, report.created_at, notice_json),
             )?;
             let mut events = vec![RunEvent::State(RunState::Succeeded), RunEvent::Report(report.id.clone())];
-            events.push(RunEvent::Ingest { state: ingest, chunks: 0, done: 0, total: 0, error: None, notice: None });
+            events.push(RunEvent::Ingest { state: ingest, chunks: 0, done: 0, total: 0, error: None, notice });
             if ingest == IngestState::Off {
                 events.push(RunEvent::Done { report_id: Some(report.id.clone()), ingest, chunks: 0 });
             }
@@ -296,8 +304,8 @@ mod tests {
             let now = Timestamp::from_millis(60_000 * i64::try_from(minute).unwrap());
             let run = reporting(&store, &widget, now).await;
             let report = report(&run, now, &metrics);
-            assert!(store.finish_run(report.clone(), IngestState::Pending, None).await.unwrap());
-            assert!(!store.finish_run(report.clone(), IngestState::Pending, None).await.unwrap(), "once");
+            assert!(store.finish_run(report.clone(), IngestState::Pending, None, None).await.unwrap());
+            assert!(!store.finish_run(report.clone(), IngestState::Pending, None, None).await.unwrap(), "once");
             reports.push(report);
         }
         let (first, second) = (&reports[0], &reports[1]);
@@ -324,7 +332,7 @@ mod tests {
         store.insert_widget(widget.clone(), None).await.unwrap();
         let now = widget.created_at;
         let run = reporting(&store, &widget, now).await;
-        store.finish_run(report(&run, now, &[]), IngestState::Pending, None).await.unwrap();
+        store.finish_run(report(&run, now, &[]), IngestState::Pending, None, None).await.unwrap();
         let claimed = store.claim_next_ingest(None, now).await.unwrap().unwrap();
         assert_eq!((claimed.id.clone(), claimed.ingest), (run.id.clone(), IngestState::Running));
         assert_eq!(store.claim_next_ingest(None, now).await.unwrap(), None);
@@ -349,7 +357,7 @@ mod tests {
         store.insert_widget(widget.clone(), None).await.unwrap();
         let now = widget.created_at;
         let run = reporting(&store, &widget, now).await;
-        store.finish_run(report(&run, now, &[]), IngestState::Pending, None).await.unwrap();
+        store.finish_run(report(&run, now, &[]), IngestState::Pending, None, None).await.unwrap();
         for _ in 0..3 {
             assert!(store.claim_next_ingest(None, now).await.unwrap().is_some());
             store.recover_runs(now).await.unwrap();

@@ -6,7 +6,7 @@ use super::runs::{one, tell};
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
 use crate::model::ids::{CompanyId, RunId, WidgetId};
-use crate::model::run::{ATTEMPTS_MAX, IngestState, Run, RunError};
+use crate::model::run::{ATTEMPTS_MAX, IngestState, PAGES_NOT_READ, Run, RunError};
 use crate::model::run_event::RunEvent;
 
 /// Ingests that wait and are not to be left alone for now. The first condition is the index's.
@@ -158,7 +158,10 @@ pub(in crate::store) fn recover(tx: &Connection, now: Timestamp) -> Result<Vec<R
     Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
-fn keep(tx: &Connection, id: &RunId, step: IngestStep, now: Timestamp) -> Result<(), StoreError> {
+fn keep(tx: &Connection, id: &RunId, mut step: IngestStep, now: Timestamp) -> Result<(), StoreError> {
+    if step.notice.is_none() {
+        step.notice = one(tx, id)?.notice.filter(|notice| notice.code == PAGES_NOT_READ);
+    }
     let error_json = step.error.as_ref().map(serde_json::to_string).transpose()?;
     let notice_json = step.notice.as_ref().map(serde_json::to_string).transpose()?;
     tx.prepare_cached("UPDATE widget_runs SET ingest = ?2, chunks = ?3, error_json = coalesce(?4, error_json), notice_json = ?5 WHERE id = ?1")?

@@ -22,12 +22,20 @@ const RUNS_KNOWN: u32 = 2;
 /// How a document's address begins in a run's pages.
 const DOCUMENT_SCHEME: &str = "document:";
 
+/// How the reason begins why a page that was collected is not read for the report.
+const NOT_READ: &str = "not_read";
+
 /// What a run has collected so far, and what stood in its way.
 #[derive(Default)]
 struct Collected {
+    /// What the report is made of.
     sources: Vec<CollectedSource>,
     /// Where the page of a content hash stands on its site.
     places: HashMap<String, u64>,
+    /// Memory that there is for more.
+    bytes_left: usize,
+    /// Pages for which there was none.
+    not_read: u32,
     hashes: HashSet<String>,
     failures: Vec<(String, RunError)>,
     /// Hosts that egress refused.
@@ -48,8 +56,14 @@ impl Collected {
 }
 
 impl Automations {
-    /// Collects what the run's widget names.
-    pub(super) async fn collect(&self, run: &Run, widget: &Widget, budget: u32, stop: &CancellationToken) -> Result<Vec<CollectedSource>, Stop> {
+    /// Collects what the run's widget names. Returns what its report is made of, and how many pages more were collected.
+    pub(super) async fn collect(
+        &self,
+        run: &Run,
+        widget: &Widget,
+        budget: u32,
+        stop: &CancellationToken,
+    ) -> Result<(Vec<CollectedSource>, u32), Stop> {
         let known = Arc::new(self.store().known_pages(widget.id.clone(), run.id.clone(), RUNS_KNOWN).await?);
         let collected = if widget.spec.source.source_class.is_web() {
             self.collect_web(run, widget, budget, known, stop).await?
@@ -57,7 +71,11 @@ impl Automations {
             self.collect_documents(run, widget, budget, &known, stop).await?
         };
         self.check_stop(stop)?;
-        if collected.sources.is_empty() { Err(Stop::Failed(collected.nothing(widget))) } else { Ok(collected.sources) }
+        if collected.sources.is_empty() { Err(Stop::Failed(collected.nothing(widget))) } else { Ok((collected.sources, collected.not_read)) }
+    }
+
+    fn nothing_collected(&self) -> Collected {
+        Collected { bytes_left: self.parts().settings.text_bytes_max, ..Collected::default() }
     }
 
     async fn collect_web(
@@ -80,7 +98,7 @@ impl Automations {
             stop: enough.clone(),
         };
         let (sender, mut met) = mpsc::channel(MET_WAITING);
-        let mut collected = Collected::default();
+        let mut collected = self.nothing_collected();
         let collecting = async {
             self.parts().collector.collect(job, sender).await;
             Ok::<(), Stop>(())
@@ -149,7 +167,7 @@ impl Automations {
                     self.parts().library.keep(&run.company_id, &source).await?;
                     page.fate = KnownPage::fate(known.get(&url), &content_hash);
                     collected.places.insert(content_hash.clone(), met.place);
-                    collected.sources.push(source);
+                    page.reason = collected.take(source);
                 } else {
                     page.reason = Some("same_text: another page of this run has the same text".into());
                     collected.skipped.push((url, "same_text".into()));
@@ -170,10 +188,10 @@ impl Automations {
         known: &HashMap<String, KnownPage>,
         stop: &CancellationToken,
     ) -> Result<Collected, Stop> {
-        let mut collected = Collected::default();
+        let mut collected = self.nothing_collected();
         let library = &self.parts().library;
-        let named = library.documents(&run.company_id, &widget.spec.source.documents).await?;
-        for document in named.into_iter().take(budget as usize) {
+        let named = library.documents(&run.company_id, &widget.spec.source.documents, budget).await?;
+        for document in named {
             self.check_stop(stop)?;
             let now = self.now();
             let mut page = RunPage {
@@ -192,7 +210,7 @@ impl Automations {
                     page.fate = KnownPage::fate(known.get(&page.url), &source.content_hash);
                     page.content_hash = Some(source.content_hash.clone());
                     if collected.hashes.insert(source.content_hash.clone()) {
-                        collected.sources.push(source);
+                        page.reason = collected.take(source);
                     }
                 }
                 Err(reason) => {
@@ -208,6 +226,18 @@ impl Automations {
 }
 
 impl Collected {
+    /// Holds a page's text for the report, as far as there is memory for it; else the reason why it is not read. It is kept and can be recalled.
+    fn take(&mut self, source: CollectedSource) -> Option<String> {
+        let bytes = source.text.held_bytes();
+        if bytes > self.bytes_left {
+            self.not_read += 1;
+            return Some(format!("{NOT_READ}: the run has more text than one report is made of; this page can be recalled"));
+        }
+        self.bytes_left -= bytes;
+        self.sources.push(source);
+        None
+    }
+
     /// Why there is nothing to report on: the most telling reason, with its remedy.
     fn nothing(&self, widget: &Widget) -> RunError {
         if let Some((url, error)) = self.failures.first() {
@@ -247,6 +277,11 @@ impl Collected {
         };
         RunError::new("nothing_collected", message, remedy)
     }
+}
+
+/// Whether a page's text was collected and not read for the report.
+pub(super) fn is_not_read(page: &RunPage) -> bool {
+    page.fate.is_collected() && page.reason.as_deref().is_some_and(|reason| reason.starts_with(NOT_READ))
 }
 
 /// The document that a page's address of a run names.

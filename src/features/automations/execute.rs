@@ -6,6 +6,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::Automations;
+use super::ingest::not_read_notice;
 use super::seams::CollectedSource;
 use crate::model::ids::ReportId;
 use crate::model::ledger::TxType;
@@ -54,13 +55,14 @@ impl Automations {
         self.store().plan_run_pages(run.id.clone(), budget).await?;
         let reservation = self.reserve(run, &widget, budget).await?;
 
-        let sources = Arc::new(self.collect(run, &widget, budget, stop).await?);
+        let (sources, not_read) = self.collect(run, &widget, budget, stop).await?;
+        let sources = Arc::new(sources);
         self.enter(run, RunState::Collecting, RunState::Extracting, vec![]).await?;
         let body = self.extract(&widget, &sources, stop).await?;
         let extracted = RunEvent::Extracted { findings: count(&body.findings), metrics: count(&body.metrics), tables: count(&body.tables) };
         self.enter(run, RunState::Extracting, RunState::Reporting, vec![extracted]).await?;
         self.check_stop(stop)?;
-        self.finish(run, &widget, &sources, body, reservation).await
+        self.finish(run, &widget, &sources, not_read_notice(not_read), body, reservation).await
     }
 
     /// Pages the run may use: what the widget wants, as far as the plan allows it today.
@@ -117,7 +119,15 @@ impl Automations {
         })
     }
 
-    async fn finish(&self, run: &Run, widget: &Widget, sources: &[CollectedSource], body: ReportBody, reservation: Reservation) -> Result<(), Stop> {
+    async fn finish(
+        &self,
+        run: &Run,
+        widget: &Widget,
+        sources: &[CollectedSource],
+        notice: Option<RunError>,
+        body: ReportBody,
+        reservation: Reservation,
+    ) -> Result<(), Stop> {
         let now = self.now();
         let text_tokens = sources.iter().map(text_bytes).sum::<u64>().div_ceil(BYTES_A_TOKEN);
         let metadata = json!({
@@ -138,7 +148,7 @@ impl Automations {
         let store = self.store().clone();
         // As an error, so that a run that was over already lets its reservation go.
         let commit =
-            |settlement| async move { if store.finish_run(report, ingest, Some(settlement)).await? { Ok(()) } else { Err(Stop::Cancelled) } };
+            |settlement| async move { if store.finish_run(report, ingest, notice, Some(settlement)).await? { Ok(()) } else { Err(Stop::Cancelled) } };
         reservation.settle_with(rates::built_in_extraction(text_tokens), metadata, commit).await?;
         tracing::info!(run = %run.id, pages = sources.len(), "run succeeded");
         self.tell(&run.id);

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::collect::document_of;
-use super::seams::{CollectedSource, IngestError, IngestJob};
+use super::collect::{document_of, is_not_read};
+use super::seams::{IngestError, IngestJob};
 use super::{AutomationError, Automations};
 use crate::model::report::SourceRef;
 use crate::model::report_history::Report;
-use crate::model::run::{IngestState, Run, RunError};
-use crate::services::recall::{IngestProgress, IngestSummary, LeftOut};
+use crate::model::run::{IngestState, PAGES_NOT_READ, Run, RunError};
+use crate::services::recall::{IngestProgress, IngestSummary, LeftOut, SourceText};
 use crate::store::StoreError;
 use crate::store::run_ingests::IngestStep;
 
@@ -21,6 +21,8 @@ const RUNS_WITH_CHUNKS: u32 = 2;
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 /// How long an ingest waits for tokens before it is tried again: soon enough after a grant, too seldom to be work.
 const TOKENS_WAIT: Duration = Duration::from_secs(600);
+/// The remedy for a site that is too large.
+const DIVIDE: &str = "Divide the site among several automations, or leave out long pages by pattern.";
 
 impl Automations {
     /// Ingests what waits, one report at a time: embedding takes the processor, and two at once would not be faster. Companies take turns, and a
@@ -83,12 +85,12 @@ impl Automations {
         if !self.parts().settings.ingest {
             return Ok(IngestStep::at(IngestState::Off));
         }
-        let Some(job) = self.ingest_job(run).await? else { return Ok(IngestStep::at(IngestState::Done)) };
+        let Some((job, beyond)) = self.ingest_job(run).await? else { return Ok(IngestStep::at(IngestState::Done)) };
         let (sender, progress) = mpsc::channel(16);
         let (result, total) = tokio::join!(self.parts().ingester.ingest(job, sender), self.follow_ingest(run, progress));
         let IngestSummary { chunks, left, left_out, .. } = result?;
         let step = IngestStep { chunks, done: chunks, total, ..IngestStep::at(IngestState::Pending) };
-        Ok(if left == 0 { IngestStep { state: IngestState::Done, done: total, notice: notice_of(left_out), ..step } } else { step })
+        Ok(if left == 0 { IngestStep { state: IngestState::Done, done: total, notice: notice_of(left_out, beyond), ..step } } else { step })
     }
 
     /// Writes progress, not more often than a person can read, and returns the last total.
@@ -111,7 +113,7 @@ impl Automations {
     }
 
     /// What to ingest; `None` when nobody would recall it: the widget is gone, or two later runs have reports.
-    async fn ingest_job(&self, run: &Run) -> Result<Option<IngestJob>, StoreError> {
+    async fn ingest_job(&self, run: &Run) -> Result<Option<(IngestJob, Beyond)>, StoreError> {
         let store = self.store();
         let Some(widget) = store.widget(run.company_id.clone(), run.widget_id.clone()).await? else { return Ok(None) };
         if !store.reported_runs(widget.id.clone(), RUNS_WITH_CHUNKS).await?.contains(&run.id) {
@@ -119,37 +121,70 @@ impl Automations {
         }
         let Some(report_id) = run.report_id.clone() else { return Ok(None) };
         let Some(report) = store.report(run.company_id.clone(), report_id).await? else { return Ok(None) };
-        let sources = self.run_sources(run, &report).await?;
+        let (pages, beyond) = self.run_texts(run, &report).await?;
         let stop = self.parts().tasks.token().child_token();
-        Ok(Some(IngestJob { widget, run_id: run.id.clone(), payer: run.requested_by.clone(), report, sources, stop }))
+        Ok(Some((IngestJob { widget, run_id: run.id.clone(), payer: run.requested_by.clone(), report, pages, stop }, beyond)))
     }
 
-    /// The pages a run has used, with their kept texts, each as the report cites it.
-    async fn run_sources(&self, run: &Run, report: &Report) -> Result<Vec<CollectedSource>, StoreError> {
+    /// The pages a run has collected, with their kept texts, each as the report cites it: as many as one ingest holds.
+    async fn run_texts(&self, run: &Run, report: &Report) -> Result<(Vec<SourceText>, Beyond), StoreError> {
         let cited: HashMap<&str, &SourceRef> = report.body.evidence.iter().map(|piece| (piece.content_hash.as_str(), &piece.source)).collect();
-        let mut sources = Vec::new();
+        let (mut pages, mut beyond) = (Vec::new(), Beyond::default());
+        let mut bytes_left = self.parts().settings.text_bytes_max;
         for page in self.store().run_pages(run.company_id.clone(), run.id.clone()).await? {
+            beyond.not_read += u32::from(is_not_read(&page));
             let Some(content_hash) = page.content_hash.filter(|_| page.fate.is_collected()) else { continue };
-            let Some(kept) = self.parts().library.text(&run.company_id, &content_hash).await? else { continue };
+            let Some((title, text)) = self.parts().library.plain(&run.company_id, &content_hash).await? else { continue };
+            if text.len() > bytes_left {
+                beyond.not_recalled += 1;
+                continue;
+            }
+            bytes_left -= text.len();
             let source = cited.get(content_hash.as_str()).map(|source| SourceRef::clone(source)).unwrap_or_else(|| {
                 let document_id = document_of(&page.url);
                 let url = document_id.is_none().then_some(page.url);
-                SourceRef { url, document_id, title: kept.source.title, page_number: None }
+                SourceRef { url, document_id, title, page_number: None }
             });
-            sources.push(CollectedSource { source, text: kept.text, content_hash, collected_at: page.fetched_at });
+            pages.push(SourceText { source, text, content_hash, collected_at: page.fetched_at });
         }
-        Ok(sources)
+        Ok((pages, beyond))
     }
 }
 
-/// What a reader is told of passages that are not recalled.
-fn notice_of(LeftOut { passages, pages }: LeftOut) -> Option<RunError> {
-    let (passages_word, pages_word) = (if passages == 1 { "passage" } else { "passages" }, if pages == 1 { "page" } else { "pages" });
-    (passages > 0).then(|| {
-        RunError::new(
+/// Pages of a run beyond its bounds.
+#[derive(Clone, Copy, Default)]
+struct Beyond {
+    /// Not read for the report.
+    not_read: u32,
+    /// Not put into recall.
+    not_recalled: u32,
+}
+
+/// What a reader is told of pages that were collected and are not in the report.
+pub(super) fn not_read_notice(pages: u32) -> Option<RunError> {
+    (pages > 0).then(|| {
+        RunError::new(PAGES_NOT_READ, format!("{} not in the report: the site has more text than one report is made of.", are(pages, "page")), DIVIDE)
+    })
+}
+
+/// What a reader is told of what is not in the report, or not recalled.
+fn notice_of(LeftOut { passages, pages }: LeftOut, beyond: Beyond) -> Option<RunError> {
+    let mut told: Vec<RunError> = not_read_notice(beyond.not_read).into_iter().collect();
+    if beyond.not_recalled > 0 {
+        let message = format!("{} not recallable: the site has more text than one run puts into recall.", are(beyond.not_recalled, "page"));
+        told.push(RunError::new("passages_left_out", message, DIVIDE));
+    }
+    if passages > 0 {
+        let (passages_word, pages_word) = (if passages == 1 { "passage" } else { "passages" }, if pages == 1 { "page" } else { "pages" });
+        told.push(RunError::new(
             "passages_left_out",
             format!("{passages} {passages_word} of {pages} {pages_word} are not recallable: the site is larger than one run puts into recall."),
-            "Divide the site among several automations, or leave out long pages by pattern.",
-        )
-    })
+            DIVIDE,
+        ));
+    }
+    told.into_iter().reduce(|first, next| RunError { message: format!("{} {}", first.message, next.message), ..first })
+}
+
+fn are(count: u32, what: &str) -> String {
+    if count == 1 { format!("1 {what} is") } else { format!("{count} {what}s are") }
 }

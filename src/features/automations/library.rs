@@ -31,18 +31,24 @@ impl Library {
         self.texts.get(company, content_hash).await
     }
 
+    /// The title and the canonical text of a content hash.
+    pub(super) async fn plain(&self, company: &CompanyId, content_hash: &str) -> Result<Option<(String, String)>, StoreError> {
+        let kept = self.store.page_text(company.clone(), content_hash.to_owned()).await?;
+        Ok(kept.map(|kept| (kept.title, kept.text)))
+    }
+
     /// Whether a company has a document.
     pub(super) async fn has_document(&self, company: &CompanyId, document: &DocumentId) -> Result<bool, StoreError> {
         self.texts.has_document(company, document).await
     }
 
-    /// The documents named, or all of a company's, in that order. Those that are gone are left out.
-    pub(super) async fn documents(&self, company: &CompanyId, named: &[DocumentId]) -> Result<Vec<Document>, StoreError> {
+    /// The documents named, or the newest of a company's, in that order, without their texts; at most `limit`. Those that are gone are left out.
+    pub(super) async fn documents(&self, company: &CompanyId, named: &[DocumentId], limit: u32) -> Result<Vec<Document>, StoreError> {
         if named.is_empty() {
-            return self.store.documents(company.clone()).await;
+            return self.store.documents(company.clone(), None, limit).await;
         }
-        let mut documents = Vec::with_capacity(named.len());
-        for id in named {
+        let mut documents = Vec::new();
+        for id in named.iter().take(limit as usize) {
             documents.extend(self.store.document(company.clone(), id.clone()).await?);
         }
         Ok(documents)

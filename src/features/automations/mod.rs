@@ -58,6 +58,8 @@ pub struct AutomationsSettings {
     pub ingest: bool,
     /// Longest time a run collects; then it reports on what it has. Seconds.
     pub collect_seconds_max: u64,
+    /// Most memory of the texts that one run reads for its report, and that one ingest puts into recall. Bytes.
+    pub text_bytes_max: usize,
     /// Days for which the events of an ended run are kept.
     pub event_days: u32,
     /// Days for which reports are kept (`ONSITE_REPORT_DAYS`); `None` = for ever.
@@ -66,7 +68,7 @@ pub struct AutomationsSettings {
 
 impl Default for AutomationsSettings {
     fn default() -> Self {
-        Self { runs_at_once: 8, ingest: false, collect_seconds_max: 3_600, event_days: 30, report_days: Some(365) }
+        Self { runs_at_once: 8, ingest: false, collect_seconds_max: 3_600, text_bytes_max: 64 << 20, event_days: 30, report_days: Some(365) }
     }
 }
 

@@ -3,11 +3,11 @@
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
-use super::seams::{CollectedSource, IngestError, IngestJob, Ingester};
+use super::seams::{IngestError, IngestJob, Ingester};
 use crate::model::ids::WidgetId;
 use crate::model::run::RunError;
 use crate::services::embed::EmbedError;
-use crate::services::recall::{IngestProgress, IngestSummary, Recall, RecallError, ReportSource, SourceText};
+use crate::services::recall::{IngestProgress, IngestSummary, Recall, RecallError, ReportSource};
 use crate::store::StoreError;
 
 /// Makes reports recallable through the recall service.
@@ -20,7 +20,7 @@ pub struct RecallIngester {
 impl Ingester for RecallIngester {
     fn ingest(&self, job: IngestJob, progress: mpsc::Sender<IngestProgress>) -> BoxFuture<'_, Result<IngestSummary, IngestError>> {
         Box::pin(async move {
-            let (source, pages) = (source_of(&job), job.sources.iter().map(text_of).collect());
+            let source = source_of(&job);
             // A full channel loses a step of the progress, nothing else.
             let tell = move |step| {
                 let _ = progress.try_send(step);
@@ -28,7 +28,7 @@ impl Ingester for RecallIngester {
             tokio::select! {
                 biased;
                 () = job.stop.cancelled() => Err(IngestError::Stopped),
-                done = self.recall.ingest_report(source, pages, job.report.body, &tell) => done.map_err(failed),
+                done = self.recall.ingest_report(source, job.pages, job.report.body, &tell) => done.map_err(failed),
             }
         })
     }
@@ -49,15 +49,6 @@ fn source_of(job: &IngestJob) -> ReportSource {
         created_by: job.widget.created_by.clone(),
         payer: job.payer.clone(),
         stale_after_hours: job.widget.spec.stale_after_hours,
-    }
-}
-
-fn text_of(source: &CollectedSource) -> SourceText {
-    SourceText {
-        source: source.source.clone(),
-        text: source.text.canonical_text(),
-        content_hash: source.content_hash.clone(),
-        collected_at: source.collected_at,
     }
 }
 

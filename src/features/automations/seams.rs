@@ -19,7 +19,7 @@ use crate::model::report_history::Report;
 use crate::model::run::{KnownPage, RunError};
 use crate::model::widget::Widget;
 use crate::services::collect::page::PageText;
-use crate::services::recall::{IngestProgress, IngestSummary};
+use crate::services::recall::{IngestProgress, IngestSummary, SourceText};
 use crate::store::StoreError;
 
 /// What to fetch.
@@ -123,7 +123,7 @@ pub struct IngestJob {
     /// Its report.
     pub report: Report,
     /// The pages it rests on.
-    pub sources: Vec<CollectedSource>,
+    pub pages: Vec<SourceText>,
     /// Stops it; what is embedded so far is not lost.
     pub stop: CancellationToken,
 }

@@ -289,7 +289,7 @@ impl Ingester for Script {
                 return Err(IngestError::Waits { why, progress: IngestProgress { done: 1, total } });
             }
             let _ = progress.send(IngestProgress { done: total, total }).await;
-            self.ingested.lock().unwrap().push((job.run_id, job.sources.len()));
+            self.ingested.lock().unwrap().push((job.run_id, job.pages.len()));
             Ok(IngestSummary { chunks: total, left_out: *self.left_out.lock().unwrap(), ..IngestSummary::default() })
         })
     }

@@ -509,3 +509,47 @@ async fn without_recall_the_story_ends_at_the_report() {
     let story = bench.story(&run.id).await;
     assert_eq!(story[story.len() - 3..], ["<report>", "ingest off", "<done>"]);
 }
+
+#[tokio::test]
+async fn a_run_reads_what_it_has_memory_for_and_says_what_it_left_out() {
+    // The first page alone fits, in what is read and in what is recalled.
+    let text = "Milk is cheap.";
+    let one_page = super::testing::page_text(text).held_bytes();
+    let bench = World::new().start(AutomationsSettings { text_bytes_max: one_page, ..settings() }).await;
+    let viewer = bench.viewer().await;
+    let long: &'static str = "Bread is dear, and has been so for longer than anybody here cares to remember, whatever the millers say of it.";
+    bench.world.set_pages(vec![("http://a.example/1", Page::Text(text)), ("http://a.example/2", Page::Text(long))]);
+    let id = widget(&bench, &viewer, draft()).await;
+    let run = bench.run_through(&viewer, &id).await;
+    assert_eq!((run.state, run.ingest, run.pages_collected, run.findings), (RunState::Succeeded, IngestState::Done, 2, 1));
+    assert_eq!(bench.automations.report(&viewer, run.report_id.as_ref().unwrap()).await.unwrap().report.pages, 1);
+    let notice = run.notice.unwrap();
+    assert_eq!(notice.code, "pages_not_read");
+    assert!(notice.message.starts_with("1 page is not in the report"), "{}", notice.message);
+    assert!(notice.message.contains("1 page is not recallable"), "{}", notice.message);
+    assert_eq!(*bench.world.script.ingested.lock().unwrap(), [(run.id.clone(), 1)]);
+    let pages = bench.automations.run(&viewer, &run.id).await.unwrap().pages;
+    assert_eq!((pages[0].reason.as_deref(), pages[1].fate), (None, PageFate::New));
+    assert!(pages[1].reason.as_deref().unwrap().starts_with("not_read: "));
+    let events = bench.store.events_after(run.id.to_string(), 0, 1_000).await.unwrap();
+    let told: Vec<_> = events.iter().filter(|event| event.kind == "ingest").map(|event| event.data["notice"]["code"].clone()).collect();
+    assert_eq!(told, vec![json!("pages_not_read"); told.len()], "at every step");
+}
+
+#[tokio::test]
+async fn documents_beyond_the_memory_are_not_read() {
+    let text = "Leave is thirty days.";
+    let held = super::testing::page_text(text).held_bytes();
+    let bench = World::new().start(AutomationsSettings { text_bytes_max: held, ingest: false, ..settings() }).await;
+    let viewer = bench.viewer().await;
+    bench.document(&viewer, "Leave was twenty days.").await;
+    bench.tick();
+    bench.document(&viewer, text).await;
+    let all = WidgetDraft { source_class: SourceClass::CompanyDocs, urls: vec![], ..draft() };
+    let id = widget(&bench, &viewer, all).await;
+    let run = bench.run_through(&viewer, &id).await;
+    assert_eq!((run.state, run.ingest, run.findings), (RunState::Succeeded, IngestState::Off, 1));
+    assert!(run.notice.unwrap().message.starts_with("1 page is not in the report"));
+    let report = bench.automations.report(&viewer, run.report_id.as_ref().unwrap()).await.unwrap().report;
+    assert_eq!(report.body.findings[0].text, text, "the newest first");
+}

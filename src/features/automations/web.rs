@@ -19,6 +19,8 @@ use crate::services::egress::Egress;
 
 /// Known pages that are asked for conditionally; their links are held in memory during the crawl.
 const CONDITIONAL_PAGES_MAX: usize = 2_000;
+/// Links held: some 50 MB. Pages beyond are fetched as if they were new.
+const CONDITIONAL_LINKS_MAX: usize = 200_000;
 
 /// Crawls sites through the egress client.
 #[derive(Clone)]
@@ -74,11 +76,15 @@ impl Collector for WebCollector {
 impl WebCollector {
     /// Where known pages led, of those whose text is still kept: only they can be told "not modified".
     async fn known_links(&self, job: &CollectJob) -> HashMap<String, PageLinks> {
-        let mut links = HashMap::new();
+        let (mut links, mut held) = (HashMap::new(), 0);
         let conditional = job.known.iter().filter(|(_, known)| known.etag.is_some() || known.last_modified.is_some());
         for (url, known) in conditional.take(CONDITIONAL_PAGES_MAX) {
             match self.library.text(&job.company, &known.content_hash).await {
                 Ok(Some(kept)) => {
+                    held += kept.text.links.len();
+                    if held > CONDITIONAL_LINKS_MAX {
+                        break;
+                    }
                     links.insert(url.clone(), links_of(&kept.text));
                 }
                 Ok(None) => {}

@@ -120,7 +120,7 @@ impl Documents {
     /// # Errors
     /// When the store fails.
     pub async fn list(&self, company: &CompanyId) -> Result<Vec<Document>, StoreError> {
-        self.store.documents(company.clone()).await
+        self.store.documents(company.clone(), None, u32::MAX).await
     }
 
     /// A document, if the company has it.

@@ -168,6 +168,15 @@ impl PageText {
         sha256_hex(self.canonical_text().as_bytes())
     }
 
+    /// About how much memory it takes.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        let blocks = self.blocks.iter().map(|block| size_of::<Block>() + block.text.len() + size_of_val(block.seams.as_slice()));
+        let cells = self.tables.iter().flat_map(|table| table.header.iter().chain(table.rows.iter().flatten()));
+        let links = self.links.iter().map(|link| size_of::<Url>() + link.as_str().len());
+        blocks.chain(cells.map(|cell| size_of::<String>() + cell.len())).chain(links).sum()
+    }
+
     /// The title, else the first heading, else `fallback`.
     #[must_use]
     pub fn title_or(&self, fallback: &str) -> String {
