@@ -32,7 +32,9 @@ use crate::services::gateway::{self, ModelServerSettings};
 use crate::services::ledger::{Ledger, LedgerSettings};
 use crate::services::licensing::{Licensing, LicensingSettings, build_date, keys::KeyRing};
 use crate::services::plans::Plans;
+use crate::services::readiness::Readiness;
 use crate::services::recall::{Recall, RecallSettings};
+use crate::services::streams::Streams;
 use crate::store::{Store, StoreOptions};
 
 /// The longest body of an ordinary request. Uploads have a limit of their own.
@@ -59,6 +61,8 @@ pub struct Composed {
     pub state: AppState,
     /// What the start found or made of the bootstrap token.
     pub bootstrap: BootstrapStart,
+    /// For the jobs that look after it.
+    store: Store,
 }
 
 /// Builds everything and puts the store in order after whatever ended the last process; no job runs yet.
@@ -92,7 +96,8 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
     let automations = ground.automations(&egress, &plans, &ledger, &recall).await?;
 
     let facts = facts(config, certificate_fingerprint);
-    let (store, seams, tasks, signals) = (store.clone(), seams.clone(), tasks.clone(), signals.clone());
+    let (store, seams, tasks) = (store.clone(), seams.clone(), tasks.clone());
+    let streams = Streams::new(store.clone(), signals.clone());
     let state = AppState {
         audit,
         auth,
@@ -108,14 +113,14 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
         members,
         metrics: Metrics::new(env!("CARGO_PKG_VERSION")),
         plans,
+        readiness: Readiness::new(store.clone()),
         recall,
         seams,
         setup,
-        signals,
-        store,
+        streams,
         tasks,
     };
-    Ok(Composed { state, bootstrap })
+    Ok(Composed { state, bootstrap, store })
 }
 
 /// What every section stands on.
@@ -213,7 +218,7 @@ fn facts(config: &Config, certificate_fingerprint: Option<String>) -> Facts {
 
 /// Starts the recurring tasks.
 pub fn start_jobs(composed: &Composed) {
-    let AppState { auth, automations, chat, documents, licensing, seams, store, tasks, .. } = &composed.state;
+    let Composed { state: AppState { auth, automations, chat, documents, licensing, seams, tasks, .. }, store, .. } = composed;
     let driver = Driver::new(tasks.clone(), seams.clone());
     let jobs: [(Arc<dyn Reconciler>, Nudge); 10] = [
         (Arc::new(ChatRetention(chat.clone())), Nudge::default()),

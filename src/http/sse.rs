@@ -35,7 +35,7 @@ pub type StillAllowed = Box<dyn Fn(AppState) -> BoxFuture<'static, Result<bool, 
 /// Closing the connection stops nothing but the following.
 pub fn event_stream(state: AppState, stream_id: String, after: u64, allowed: StillAllowed) -> Response {
     let check_at = state.seams.clock.elapsed() + KEEP_ALIVE;
-    let subscription = state.signals.subscribe(&stream_id);
+    let subscription = state.streams.subscribe(&stream_id);
     let follower = Follower { subscription, state, allowed, stream_id, after, check_at, waiting: Vec::new(), ended: false };
     let events =
         futures_util::stream::unfold(
@@ -89,13 +89,13 @@ impl Follower {
                 self.after = if self.ended { self.after + 1 } else { event.seq };
                 return Ok(Some(Event::default().id(self.after.to_string()).event(event.kind).data(event.data.to_string())));
             }
-            self.waiting = self.state.store.events_after(self.stream_id.clone(), self.after, BATCH_EVENTS).await?;
+            self.waiting = self.state.streams.after(&self.stream_id, self.after, BATCH_EVENTS).await?;
             self.waiting.reverse();
             if !self.waiting.is_empty() {
                 continue;
             }
             // Asked for what comes after the end: waiting for it would be for ever.
-            if self.state.store.stream_end(self.stream_id.clone()).await?.is_some_and(|end| end <= self.after) {
+            if self.state.streams.ends_by(&self.stream_id, self.after).await? {
                 return Ok(None);
             }
             let silence = self.check_at.saturating_sub(self.state.seams.clock.elapsed());

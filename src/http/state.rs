@@ -6,7 +6,6 @@ use std::time::Duration;
 use super::caller::{COOKIE_PLAIN, COOKIE_SECURE};
 use super::metrics::Metrics;
 use crate::base::seams::Seams;
-use crate::base::signal::Signals;
 use crate::base::tasks::Tasks;
 use crate::config::Config;
 use crate::features::automations::Automations;
@@ -21,8 +20,9 @@ use crate::services::egress::Egress;
 use crate::services::ledger::Ledger;
 use crate::services::licensing::Licensing;
 use crate::services::plans::Plans;
+use crate::services::readiness::Readiness;
 use crate::services::recall::Recall;
-use crate::store::Store;
+use crate::services::streams::Streams;
 
 /// The features and services that handlers call. Cheap to clone: every field is.
 #[derive(Clone)]
@@ -55,16 +55,16 @@ pub struct AppState {
     pub metrics: Metrics,
     /// What a company may do.
     pub plans: Plans,
+    /// Whether the appliance can do its work.
+    pub readiness: Readiness,
     /// What was collected and uploaded, found again.
     pub recall: Recall,
     /// Time and randomness.
     pub seams: Seams,
     /// The first start.
     pub setup: Setup,
-    /// Wake-ups for followers of streams.
-    pub signals: Signals,
-    /// For streams of events and readiness only; everything else goes through a feature or a service.
-    pub store: Store,
+    /// What followers of runs are shown.
+    pub streams: Streams,
     /// Ends streams when the app stops.
     pub tasks: Tasks,
 }

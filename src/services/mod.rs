@@ -1,5 +1,5 @@
 //! What features share. Each service may import only those listed before it:
-//! egress, mail, audit, auth, companies, licensing, plans, ledger, collect, embed, gateway, recall, miners, backup.
+//! readiness, streams, egress, mail, audit, auth, companies, licensing, plans, ledger, collect, embed, gateway, recall, miners, backup.
 
 pub mod audit;
 pub mod auth;
@@ -11,4 +11,6 @@ pub mod gateway;
 pub mod ledger;
 pub mod licensing;
 pub mod plans;
+pub mod readiness;
 pub mod recall;
+pub mod streams;

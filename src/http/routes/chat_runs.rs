@@ -52,7 +52,7 @@ async fn events(State(state): State<AppState>, member: CompanyMember, Ids(path):
     let run = state.chat.run(&owner(&member), &path.run).await?.ok_or_else(ApiError::not_found)?;
     let (stream, after) = (run.id.to_string(), last_event_id(&headers));
     // A browser that reconnects after the last event would wait for ever; 204 tells it to stop.
-    if run.state.is_over() && state.store.events_after(stream.clone(), after, 1).await?.is_empty() {
+    if run.state.is_over() && state.streams.after(&stream, after, 1).await?.is_empty() {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let still_allowed = move |state: AppState| {

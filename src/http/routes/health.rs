@@ -10,6 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::http::{ApiError, AppState};
+use crate::services::readiness::Obstacle;
 
 /// The routes of this noun.
 pub fn routes() -> OpenApiRouter<AppState> {
@@ -41,11 +42,7 @@ async fn readyz(State(state): State<AppState>) -> Response {
     if state.tasks.is_stopping() {
         reasons.push("stopping");
     }
-    if state.store.ping().await.is_err() {
-        reasons.push("database_unavailable");
-    } else if !state.store.has_room().await {
-        reasons.push("disk_full");
-    }
+    reasons.extend(state.readiness.obstacle().await.map(Obstacle::code));
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(Readiness { ready: reasons.is_empty(), reasons })).into_response()
 }
