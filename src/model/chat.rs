@@ -121,7 +121,7 @@ pub struct AnswerTokens {
 }
 
 /// A message as it is shown.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Message {
     /// Its id.
     #[schema(value_type = String)]

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod bootstrap;
 pub mod chat;
+pub mod chat_event;
 pub mod chunk;
 pub mod chunker;
 pub mod company;

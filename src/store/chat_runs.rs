@@ -1,14 +1,14 @@
 //! The durable runs that make answers. Every change of state and the event that tells of it are one transaction.
 
 use rusqlite::{Connection, OptionalExtension, Row};
-use serde_json::{Value, json};
 
 use super::conversations::{self, ChatOwner};
-use super::events::{NewEvent, append_in};
+use super::events::tell_answer as tell;
 use super::ledger::settle_in;
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
 use crate::model::chat::{ATTEMPTS_MAX, Answer, ChatFailure, ChatRun, ChatRunState, Message, UNTITLED, WAITING_MAX, title_of};
+use crate::model::chat_event::{ChatEvent, ChatStep};
 use crate::model::ids::{ChatRunId, ConversationId, MessageId};
 use crate::model::ledger::Settlement;
 
@@ -77,7 +77,7 @@ impl Store {
             )?;
             let Some(id) = statement.query_row([now], |row| row.get::<_, ChatRunId>(0)).optional()? else { return Ok(None) };
             let Some(run) = find(tx, &id)? else { return Ok(None) };
-            append_in(tx, id.as_str(), &[state_event("recalling")], now)?;
+            tell(tx, &id, &[ChatEvent::State { state: ChatStep::Recalling }], now)?;
             let mut question = tx.prepare_cached("SELECT text, position FROM messages WHERE id = ?1")?;
             let (question, position) = question.query_row([&run.question_message_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
             let earlier = conversations::messages_before(tx, &run.conversation_id, position, EARLIER_MESSAGES_MAX)?;
@@ -143,7 +143,7 @@ impl Store {
             settle_in(tx, &settlement, now)?;
             touch_in(tx, &run.conversation_id, now)?;
             let message = conversations::message_by_id(tx, &answer.message_id)?;
-            append_in(tx, id.as_str(), &[NewEvent { kind: "done", data: json!({ "message": message }) }], now)?;
+            tell(tx, &id, &[ChatEvent::Done { message: Box::new(message.clone()) }], now)?;
             Ok(Some(message))
         })
         .await
@@ -261,7 +261,7 @@ fn ask_in(tx: &Connection, new: &NewQuestion, now: Timestamp) -> Result<AskOutco
         tx.prepare_cached("UPDATE conversations SET title = ?2 WHERE id = ?1")?.execute((&new.conversation, title_of(&new.text)))?;
     }
     touch_in(tx, &new.conversation, now)?;
-    append_in(tx, new.run.as_str(), &[state_event("queued")], now)?;
+    tell(tx, &new.run, &[ChatEvent::State { state: ChatStep::Queued }], now)?;
     let run = find(tx, &new.run)?.ok_or_else(|| StoreError::corrupt("the run just queued is missing"))?;
     Ok(AskOutcome::Queued(conversations::message_by_id(tx, &new.message)?, run))
 }
@@ -296,7 +296,7 @@ fn requeue_in(tx: &Connection, id: &ChatRunId, now: Timestamp) -> Result<(), Sto
         return Ok(());
     }
     tx.prepare_cached("UPDATE chat_runs SET state = 'queued' WHERE id = ?1")?.execute([id])?;
-    append_in(tx, id.as_str(), &[NewEvent { kind: "reset", data: json!({}) }, state_event("queued")], now)?;
+    tell(tx, id, &[ChatEvent::Reset {}, ChatEvent::State { state: ChatStep::Queued }], now)?;
     Ok(())
 }
 
@@ -304,7 +304,7 @@ fn fail_in(tx: &Connection, id: &ChatRunId, failure: &ChatFailure, now: Timestam
     if !end_in(tx, id, ChatRunState::Failed, Some(failure), now)? {
         return Ok(false);
     }
-    append_in(tx, id.as_str(), &[NewEvent { kind: "failed", data: json!({ "error": failure }) }], now)?;
+    tell(tx, id, &[ChatEvent::Failed { error: failure.clone() }], now)?;
     Ok(true)
 }
 
@@ -312,7 +312,7 @@ fn cancel_in(tx: &Connection, id: &ChatRunId, now: Timestamp) -> Result<bool, St
     if !end_in(tx, id, ChatRunState::Cancelled, None, now)? {
         return Ok(false);
     }
-    append_in(tx, id.as_str(), &[NewEvent { kind: "cancelled", data: json!({}) }], now)?;
+    tell(tx, id, &[ChatEvent::Cancelled {}], now)?;
     Ok(true)
 }
 
@@ -353,11 +353,6 @@ fn insert_answer(tx: &Connection, run: &ChatRun, answer: &Answer, now: Timestamp
 fn touch_in(tx: &Connection, id: &ConversationId, now: Timestamp) -> Result<(), StoreError> {
     tx.prepare_cached("UPDATE conversations SET updated_at = max(updated_at, ?2) WHERE id = ?1")?.execute((id, now))?;
     Ok(())
-}
-
-/// The event that tells what is being done.
-fn state_event(state: &str) -> NewEvent {
-    NewEvent { kind: "state", data: Value::from_iter([("state", state)]) }
 }
 
 const SELECT_RUN: &str = "SELECT id, company_id, conversation_id, user_id, question_message_id, state, attempt, cancel_asked, error_json, queued_at,

@@ -1,5 +1,7 @@
 //! Runs from question to end, as the store sees them.
 
+use serde_json::json;
+
 use super::*;
 use crate::base::seams::Seams;
 use crate::model::chat::{AnswerTokens, Conversation, MessageRole};

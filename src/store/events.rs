@@ -5,6 +5,8 @@ use serde_json::Value;
 
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
+use crate::model::chat_event::ChatEvent;
+use crate::model::ids::ChatRunId;
 
 /// An event to append.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,6 +86,22 @@ impl Store {
         })
         .await
     }
+}
+
+impl Store {
+    /// Appends events of an answer that is being made.
+    ///
+    /// # Errors
+    /// When they could not be kept.
+    pub async fn tell_chat_run(&self, run: ChatRunId, events: Vec<ChatEvent>, now: Timestamp) -> Result<(), StoreError> {
+        self.write("tell of an answer", move |tx| tell_answer(tx, &run, &events, now)).await
+    }
+}
+
+/// Appends an answer's events inside another store method's transaction.
+pub(in crate::store) fn tell_answer(tx: &Connection, run: &ChatRunId, events: &[ChatEvent], at: Timestamp) -> Result<(), StoreError> {
+    let new = events.iter().map(|event| Ok(NewEvent { kind: event.kind(), data: event.data()? }));
+    append_in(tx, run.as_str(), &new.collect::<Result<Vec<_>, StoreError>>()?, at).map(|_| ())
 }
 
 /// Appends inside another store method's transaction.

@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use serde_json::json;
 
 use super::Chat;
+use crate::model::chat_event::{ChatEvent, ChatStep};
 use crate::model::chunk::Citation;
 use crate::model::ids::ChatRunId;
 use crate::store::StoreError;
-use crate::store::events::NewEvent;
 
 /// Longest time that text waits to be written.
 const BATCH_TIME: Duration = Duration::from_millis(50);
@@ -32,8 +31,8 @@ impl<'a> EventWriter<'a> {
 
     /// Tells what will be cited, and that the answer begins.
     pub(super) async fn recalled(&mut self, citations: &[Citation]) -> Result<(), StoreError> {
-        let recalled = NewEvent { kind: "recalled", data: json!({ "citations": citations }) };
-        self.append(vec![recalled, NewEvent { kind: "state", data: json!({ "state": "answering" }) }]).await
+        let recalled = ChatEvent::Recalled { citations: citations.to_vec() };
+        self.append(vec![recalled, ChatEvent::State { state: ChatStep::Answering }]).await
     }
 
     /// Adds text. The first of an answer is written at once: it is what is waited for.
@@ -63,13 +62,13 @@ impl<'a> EventWriter<'a> {
         }
         self.anything_written = true;
         let text = std::mem::take(&mut self.pending);
-        self.append(vec![NewEvent { kind: "delta", data: json!({ "text": text }) }]).await
+        self.append(vec![ChatEvent::Delta { text }]).await
     }
 
     // `&mut` although nothing changes: the waiting future is not `Sync`, so a shared reference could not cross an await.
-    async fn append(&mut self, events: Vec<NewEvent>) -> Result<(), StoreError> {
+    async fn append(&mut self, events: Vec<ChatEvent>) -> Result<(), StoreError> {
         let parts = self.chat.parts();
-        parts.store.append_events(self.run.as_str().to_owned(), events, parts.seams.now()).await?;
+        parts.store.tell_chat_run(self.run.clone(), events, parts.seams.now()).await?;
         parts.signals.notify(self.run.as_str());
         Ok(())
     }

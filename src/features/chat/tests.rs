@@ -3,12 +3,12 @@
 use std::ops::Range;
 
 use futures_util::future::BoxFuture;
-use serde_json::Value;
 
 use super::*;
 use crate::base::clock::{FakeClock, Timestamp};
 use crate::base::random::SeededRandom;
 use crate::model::chat::{ChatRun, ChatRunState, Message, MessageRole, QUESTION_MAX_BYTES};
+use crate::model::chat_event::ChatEvent;
 use crate::model::chunker::TokenSpans;
 use crate::model::egress::RuleDraft;
 use crate::model::ids::ConversationId;
@@ -143,9 +143,9 @@ impl Bench {
         }
     }
 
-    async fn events(&self, run: &ChatRun) -> Vec<(String, Value)> {
+    async fn events(&self, run: &ChatRun) -> Vec<ChatEvent> {
         let events = self.parts.store.events_after(run.id.to_string(), 0, 1_000).await.unwrap();
-        events.into_iter().map(|event| (event.kind, event.data)).collect()
+        events.into_iter().map(|event| ChatEvent::read(&event.kind, &event.data).unwrap()).collect()
     }
 
     async fn messages(&self) -> Vec<Message> {
@@ -164,8 +164,8 @@ impl Bench {
     }
 }
 
-fn text_of(events: &[(String, Value)]) -> String {
-    events.iter().filter(|(kind, _)| kind == "delta").filter_map(|(_, data)| data["text"].as_str()).collect()
+fn text_of(events: &[ChatEvent]) -> String {
+    events.iter().filter_map(|event| if let ChatEvent::Delta { text } = event { Some(text.as_str()) } else { None }).collect()
 }
 
 #[tokio::test]
@@ -181,7 +181,7 @@ async fn the_narrator_quotes_and_cites_and_is_charged_once() {
     assert!(answer.citations.iter().all(|citation| TEXT.contains(&citation.quote)));
     let events = bench.events(&run).await;
     assert_eq!(text_of(&events), answer.text);
-    assert_eq!(events.last().unwrap().1["message"]["id"], answer.id.as_str());
+    assert_eq!(*events.last().unwrap(), ChatEvent::Done { message: Box::new(answer.clone()) });
     assert!(events.len() <= 8, "text is gathered: {}", events.len());
     let tokens = answer.tokens.unwrap();
     assert_eq!(bench.charged().await, [-i64::try_from(tokens.prompt + tokens.completion).unwrap()]);
@@ -230,9 +230,9 @@ async fn a_failure_is_told_and_costs_nothing() {
     let run = bench.ask("How many inhabitants does Berlin have?").await;
     let over = bench.over(&run).await;
     assert_eq!((over.state, over.error.unwrap().code.as_str()), (ChatRunState::Failed, "model_disconnected"));
-    let (kind, data) = bench.events(&run).await.pop().unwrap();
-    assert_eq!((kind.as_str(), data["error"]["code"].as_str()), ("failed", Some("model_disconnected")));
-    assert!(data["error"]["remedy"].as_str().unwrap().len() > 10);
+    let ChatEvent::Failed { error } = bench.events(&run).await.pop().unwrap() else { panic!("it did not fail") };
+    assert_eq!(error.code, "model_disconnected");
+    assert!(error.remedy.len() > 10);
     assert_eq!(bench.messages().await.len(), 1, "no message is made up");
     assert_eq!((bench.charged().await, bench.reserved().await), (vec![], 0));
 }
@@ -256,10 +256,10 @@ async fn an_answer_cut_off_by_a_restart_is_made_again_and_charged_once() {
     let again = Bench { chat: Chat::new(parts.clone(), SETTINGS), parts, ..bench };
     let over = again.over(&run).await;
     assert_eq!((over.state, over.attempt), (ChatRunState::Succeeded, 1), "a stop in good order costs no attempt");
-    let kinds: Vec<_> = again.events(&run).await.into_iter().map(|(kind, _)| kind).collect();
-    let reset = kinds.iter().position(|kind| kind == "reset").unwrap();
-    assert!(kinds[..reset].contains(&"delta".to_owned()) && kinds[reset..].contains(&"delta".to_owned()), "{kinds:?}");
-    assert_eq!(kinds.iter().filter(|kind| *kind == "done").count(), 1);
+    let kinds: Vec<_> = again.events(&run).await.iter().map(ChatEvent::kind).collect();
+    let reset = kinds.iter().position(|kind| *kind == "reset").unwrap();
+    assert!(kinds[..reset].contains(&"delta") && kinds[reset..].contains(&"delta"), "{kinds:?}");
+    assert_eq!(kinds.iter().filter(|kind| **kind == "done").count(), 1);
     assert_eq!(again.messages().await.len(), 2);
     assert_eq!(again.charged().await, [-18]);
 }
@@ -304,7 +304,7 @@ async fn a_stopped_answer_ends_without_a_message() {
     bench.chat.cancel(&bench.owner, &run.id).await.unwrap().unwrap();
     assert_eq!(bench.over(&run).await.state, ChatRunState::Cancelled);
     hold.give();
-    assert_eq!(bench.events(&run).await.pop().unwrap().0, "cancelled");
+    assert_eq!(bench.events(&run).await.pop(), Some(ChatEvent::Cancelled {}));
     assert_eq!((bench.messages().await.len(), bench.charged().await, bench.reserved().await), (1, vec![], 0));
 }
 
