@@ -1,6 +1,6 @@
 //! The audit log: appended to, never changed.
 
-use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql};
 
 use super::{Store, StoreError};
 use crate::model::audit::{AuditRow, Entry, GENESIS, Outcome, canonical_json};
@@ -36,18 +36,23 @@ impl Store {
     /// When the store fails.
     pub async fn audit_rows(&self, filter: AuditFilter) -> Result<Vec<AuditRow>, StoreError> {
         self.read("read audit", move |conn| {
-            let sql = format!(
-                "SELECT {COLUMNS} FROM audit_log WHERE (:before IS NULL OR sequence < :before)
-                   AND (:action IS NULL OR substr(action, 1, length(:action)) = :action) AND (:actor IS NULL OR actor = :actor OR actor IN (SELECT id FROM users
-                     WHERE substr(lower(name), 1, length(:actor)) = lower(:actor) OR substr(email, 1, length(:actor)) = lower(:actor)))
-                   AND (:object IS NULL OR object = :object) AND (:company IS NULL OR company_id = :company)
-                   AND (:outcome IS NULL OR outcome = :outcome) ORDER BY sequence DESC LIMIT :limit"
-            );
-            let AuditFilter { before, action, actor, object, company, outcome, limit } = filter;
-            let mut statement = conn.prepare_cached(&sql)?;
-            let values = named_params! {":before": before, ":action": action, ":actor": actor, ":object": object, ":company": company,
-            ":outcome": outcome, ":limit": limit};
-            Ok(statement.query_map(values, read_row)?.collect::<Result<_, _>>()?)
+            let actions = match filter.action.as_deref().filter(|action| !action.is_empty()) {
+                Some(beginning) => actions(conn, beginning)?.into_iter().map(Some).collect(),
+                None => vec![None],
+            };
+            let actors = match &filter.actor {
+                Some(actor) => actors(conn, actor)?.into_iter().map(Some).collect(),
+                None => vec![None],
+            };
+            let mut rows = Vec::new();
+            for action in &actions {
+                for actor in &actors {
+                    rows.extend(matching(conn, &filter, action.as_deref(), actor.as_deref())?);
+                }
+            }
+            rows.sort_unstable_by_key(|row| std::cmp::Reverse(row.sequence));
+            rows.truncate(filter.limit as usize);
+            Ok(rows)
         })
         .await
     }
@@ -75,6 +80,51 @@ impl Store {
     pub async fn audit_after(&self, after: i64, limit: u32) -> Result<Vec<AuditRow>, StoreError> {
         self.read("read audit", move |conn| audit_after_in(conn, after, limit)).await
     }
+}
+
+/// The acts in the log whose names begin so. Each is found by the index from the one before: the log may be long, acts are few.
+fn actions(conn: &Connection, beginning: &str) -> Result<Vec<String>, StoreError> {
+    let mut next = conn.prepare_cached("SELECT min(action) FROM audit_log WHERE action > ?1")?;
+    let mut at_or_after = conn.prepare_cached("SELECT min(action) FROM audit_log WHERE action >= ?1")?;
+    let mut found = Vec::new();
+    let mut action: Option<String> = at_or_after.query_row([beginning], |row| row.get(0))?;
+    while let Some(name) = action.filter(|action| action.starts_with(beginning)) {
+        action = next.query_row([&name], |row| row.get(0))?;
+        found.push(name);
+    }
+    Ok(found)
+}
+
+/// Whom a filter names: an actor as the log has it, and the users whose name or mail address begins so.
+fn actors(conn: &Connection, named: &str) -> Result<Vec<String>, StoreError> {
+    let mut found = vec![named.to_owned()];
+    let mut statement =
+        conn.prepare_cached("SELECT id FROM users WHERE substr(lower(name), 1, length(?1)) = lower(?1) OR substr(email, 1, length(?1)) = lower(?1)")?;
+    found.extend(statement.query_map([named], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?);
+    Ok(found)
+}
+
+/// The newest rows of a filter, of one action and one actor if they are given. Only what is asked for is compared, so that an index answers it.
+fn matching(conn: &Connection, filter: &AuditFilter, action: Option<&str>, actor: Option<&str>) -> Result<Vec<AuditRow>, StoreError> {
+    let AuditFilter { before, action: _, actor: _, object, company, outcome, limit } = filter;
+    let mut conditions = vec!["sequence < :before"];
+    let before = before.unwrap_or(i64::MAX);
+    let mut values: Vec<(&str, &dyn ToSql)> = vec![(":before", &before), (":limit", limit)];
+    let asked: [(&str, &str, Option<&dyn ToSql>); 5] = [
+        ("action = :action", ":action", action.as_ref().map(|value| value as _)),
+        ("actor = :actor", ":actor", actor.as_ref().map(|value| value as _)),
+        ("object = :object", ":object", object.as_ref().map(|value| value as _)),
+        ("company_id = :company", ":company", company.as_ref().map(|value| value as _)),
+        ("outcome = :outcome", ":outcome", outcome.as_ref().map(|value| value as _)),
+    ];
+    for (condition, name, value) in asked {
+        if let Some(value) = value {
+            conditions.push(condition);
+            values.push((name, value));
+        }
+    }
+    let sql = format!("SELECT {COLUMNS} FROM audit_log WHERE {} ORDER BY sequence DESC LIMIT :limit", conditions.join(" AND "));
+    Ok(conn.prepare_cached(&sql)?.query_map(values.as_slice(), read_row)?.collect::<Result<_, _>>()?)
 }
 
 /// Appends inside another store method's transaction: the act and its row are kept together or not at all.
@@ -152,6 +202,36 @@ mod tests {
     use crate::model::audit::{Actor, verify_chain};
     use crate::store::testing;
     use serde_json::json;
+
+    #[tokio::test]
+    async fn every_filter_finds_its_rows_and_the_newest_first() {
+        let (store, _folder) = testing::store();
+        let (user, company) = testing::user_and_company(&store).await;
+        for n in 0..12 {
+            let (actor, action) = if n % 3 == 0 { (Actor::User(Some(user.clone())), "member.role_set") } else { (Actor::System, "member.removed") };
+            let entry = Entry::new(Timestamp::from_millis(n), actor, action, format!("thing {}", n % 4));
+            let entry = if n % 2 == 0 { entry.in_company(company.clone()) } else { entry.outcome(Outcome::Refused) };
+            store.record_audit(entry).await.unwrap();
+        }
+        store.record_audit(Entry::new(Timestamp::from_millis(20), Actor::System, "members.counted", "all")).await.unwrap();
+        let find = async |filter: AuditFilter| {
+            let rows = store.audit_rows(AuditFilter { limit: 4, ..filter }).await.unwrap();
+            rows.into_iter().map(|row| row.sequence).collect::<Vec<_>>()
+        };
+        let none = AuditFilter::default;
+        assert_eq!(find(none()).await, [13, 12, 11, 10]);
+        assert_eq!(find(AuditFilter { before: Some(3), ..none() }).await, [2, 1]);
+        let action = |action: &str| AuditFilter { action: Some(action.into()), ..none() };
+        assert_eq!(find(action("member.")).await, [12, 11, 10, 9], "of both acts, in one order");
+        assert_eq!(find(AuditFilter { before: Some(10), ..action("member.role") }).await, [7, 4, 1]);
+        assert_eq!(find(action("members")).await, [13]);
+        assert_eq!(find(action("nothing")).await, [0; 0]);
+        assert_eq!(find(AuditFilter { actor: Some(user.to_string()), ..none() }).await, [10, 7, 4, 1]);
+        assert_eq!(find(AuditFilter { object: Some("thing 1".into()), ..none() }).await, [10, 6, 2]);
+        assert_eq!(find(AuditFilter { company: Some(company.clone()), ..none() }).await, [11, 9, 7, 5]);
+        assert_eq!(find(AuditFilter { outcome: Some(Outcome::Refused), ..none() }).await, [12, 10, 8, 6]);
+        assert_eq!(find(AuditFilter { company: Some(company), ..action("member.role_set") }).await, [7, 1]);
+    }
 
     #[tokio::test]
     async fn rows_written_at_once_form_one_chain_and_an_edit_shows() {
