@@ -143,7 +143,7 @@ impl Store {
 /// Ingests that a dead process left half done start over, unless they have killed it too often.
 pub(in crate::store) fn recover(tx: &Connection, now: Timestamp) -> Result<Vec<RunId>, StoreError> {
     let given_up: Vec<RunId> = tx
-        .prepare("SELECT id FROM widget_runs WHERE ingest = 'running' AND ingest_attempt >= ?1")?
+        .prepare("SELECT id FROM widget_runs WHERE ingest IN ('pending', 'running') AND ingest = 'running' AND ingest_attempt >= ?1")?
         .query_map([ATTEMPTS_MAX], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     for run in given_up {
@@ -154,7 +154,8 @@ pub(in crate::store) fn recover(tx: &Connection, now: Timestamp) -> Result<Vec<R
         );
         keep(tx, &run, IngestStep::failed(error), now)?;
     }
-    let mut statement = tx.prepare("UPDATE widget_runs SET ingest = 'pending' WHERE ingest = 'running' RETURNING id")?;
+    let mut statement =
+        tx.prepare("UPDATE widget_runs SET ingest = 'pending' WHERE ingest IN ('pending', 'running') AND ingest = 'running' RETURNING id")?;
     Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 

@@ -16,6 +16,7 @@ mod members;
 mod model_answers;
 mod model_server;
 mod openapi;
+mod query_plans;
 mod setup;
 mod site;
 mod streams;
