@@ -1,11 +1,17 @@
 //! What handlers ask for in their arguments: checked bodies, and callers with the permission they need.
 
+use std::str::FromStr;
+
 use axum::body::Bytes;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use utoipa::IntoParams;
 
 use super::errors::ApiError;
+use crate::model::part::Part;
 
 /// A JSON body of type `T`. What does not fit is answered with the field's path and what was expected there.
 #[derive(Debug)]
@@ -41,5 +47,37 @@ where
             .end()
             .map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", format!("The body has more than one JSON value: {error}.")))?;
         Ok(Self(value))
+    }
+}
+
+/// Which part of a list is asked for.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct PartQuery {
+    /// Where this part begins: `next_before` of the answer before.
+    before: Option<String>,
+    /// At most so many, up to 500.
+    limit: Option<u32>,
+}
+
+/// The part of a list that the query asks for, by the ids of its items.
+#[derive(Debug)]
+pub struct Listed<I>(pub Part<I>);
+
+impl<I, S> FromRequestParts<S> for Listed<I>
+where
+    I: FromStr<Err: std::fmt::Display>,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let query = Query::<PartQuery>::from_request_parts(parts, state).await;
+        let Query(PartQuery { before, limit }) = query.map_err(|rejection| ApiError::invalid("limit", rejection.body_text()))?;
+        let before = before.map(|text| text.parse()).transpose().map_err(|error: I::Err| {
+            ApiError::invalid("before", format!("That is {error}.")).remedy("Pass next_before of the answer before, or leave it out.")
+        })?;
+        Ok(Self(Part::new(before, limit)))
     }
 }

@@ -17,6 +17,7 @@ pub mod invalid;
 pub mod invitation;
 pub mod ledger;
 pub mod licence;
+pub mod part;
 pub mod password;
 pub mod plans;
 pub mod rates;

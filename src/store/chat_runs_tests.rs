@@ -7,6 +7,7 @@ use crate::base::seams::Seams;
 use crate::model::chat::{AnswerTokens, Conversation, MessageRole};
 use crate::model::ids::{CompanyId, ReservationId, UserId};
 use crate::model::ledger::{Posting, TxType};
+use crate::model::part::Part;
 use crate::store::testing;
 
 struct Bench {
@@ -87,6 +88,12 @@ impl Bench {
         self.store.finish_chat_run(id.clone(), answer, settlement, at(90)).await.unwrap()
     }
 
+    async fn messages(&self) -> Vec<Message> {
+        let mut messages = self.store.messages(self.owner.clone(), self.conversation.clone(), Part::default()).await.unwrap().unwrap();
+        messages.reverse();
+        messages
+    }
+
     async fn kinds(&self, id: &ChatRunId) -> Vec<String> {
         let events = self.store.events_after(id.to_string(), 0, 100).await.unwrap();
         events.into_iter().map(|event| if event.kind == "state" { event.data["state"].as_str().unwrap().to_owned() } else { event.kind }).collect()
@@ -103,7 +110,7 @@ async fn a_question_becomes_an_answer_with_everything_at_once() {
     let message = bench.finish(&id, "Twelve.").await.unwrap();
     assert_eq!((message.role, message.state, message.seconds), (MessageRole::Assistant, ChatRunState::Succeeded, Some(1.5)));
     assert_eq!(bench.kinds(&id).await, ["queued", "recalling", "done"]);
-    let messages = bench.store.messages(bench.owner.clone(), bench.conversation.clone()).await.unwrap().unwrap();
+    let messages = bench.messages().await;
     assert_eq!(messages.iter().map(|message| message.text.as_str()).collect::<Vec<_>>(), ["How many?\nTell me.", "Twelve."]);
     assert_eq!(messages[1], message);
     let conversation = bench.store.conversation(bench.owner.clone(), bench.conversation.clone()).await.unwrap().unwrap();
@@ -124,7 +131,7 @@ async fn questions_of_a_conversation_are_answered_in_order_each_beside_its_answe
     assert_eq!(claimed.run.id, second);
     assert_eq!(claimed.earlier.iter().map(|message| message.text.as_str()).collect::<Vec<_>>(), ["One?", "1"]);
     bench.finish(&second, "2").await.unwrap();
-    let messages = bench.store.messages(bench.owner.clone(), bench.conversation.clone()).await.unwrap().unwrap();
+    let messages = bench.messages().await;
     assert_eq!(messages.iter().map(|message| message.text.as_str()).collect::<Vec<_>>(), ["One?", "1", "Two?", "2"]);
 }
 
@@ -166,11 +173,11 @@ async fn what_belongs_to_another_is_not_there() {
     let stranger = ChatOwner { user: other, company: bench.owner.company.clone() };
     let store = &bench.store;
     assert_eq!(store.conversation(stranger.clone(), bench.conversation.clone()).await.unwrap(), None);
-    assert_eq!(store.messages(stranger.clone(), bench.conversation.clone()).await.unwrap(), None);
+    assert_eq!(store.messages(stranger.clone(), bench.conversation.clone(), Part::default()).await.unwrap(), None);
     assert_eq!(store.chat_run(stranger.clone(), id.clone()).await.unwrap(), None);
     assert_eq!(store.ask_cancel_chat_run(stranger.clone(), id.clone(), at(20)).await.unwrap(), None);
     assert_eq!(store.delete_conversation(stranger.clone(), bench.conversation.clone(), at(20)).await.unwrap(), None);
-    assert!(store.conversations(stranger).await.unwrap().is_empty());
+    assert!(store.conversations(stranger, Part::default()).await.unwrap().is_empty());
     assert_eq!(store.delete_conversation(bench.owner.clone(), bench.conversation.clone(), at(20)).await.unwrap(), Some(vec![id.clone()]));
     assert_eq!(store.chat_run(bench.owner.clone(), id).await.unwrap(), None, "deleted with its conversation");
     assert_eq!(bench.ask("Two?", 30).await, AskOutcome::NoConversation);

@@ -5,13 +5,11 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
 use crate::model::chat::{AnswerTokens, ChatRunState, Conversation, Message, MessageRole};
-use crate::model::ids::{ChatRunId, CompanyId, ConversationId, UserId};
+use crate::model::ids::{ChatRunId, CompanyId, ConversationId, MessageId, UserId};
+use crate::model::part::Part;
 use crate::text_column;
 
 text_column!(ChatRunState, MessageRole);
-
-/// Conversations listed at once: the newest.
-const LIST_MAX: u32 = 200;
 
 /// Whose conversations: a user's, in a company. What is not theirs is not there.
 #[derive(Clone, Debug)]
@@ -48,13 +46,16 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn conversations(&self, owner: ChatOwner) -> Result<Vec<Conversation>, StoreError> {
+    pub async fn conversations(&self, owner: ChatOwner, part: Part<ConversationId>) -> Result<Vec<Conversation>, StoreError> {
         self.read("list conversations", move |conn| {
-            let mut statement = conn.prepare_cached(
+            let place = "(SELECT updated_at, id FROM conversations WHERE id = ?3 AND company_id = ?1 AND user_id = ?2)";
+            let further = if part.after.is_some() { format!("(updated_at, id) < {place}") } else { "?3 IS NULL".into() };
+            let mut statement = conn.prepare_cached(&format!(
                 "SELECT id, company_id, user_id, title, created_at, updated_at FROM conversations
-                 WHERE company_id = ?1 AND user_id = ?2 AND deleted_at IS NULL ORDER BY updated_at DESC, id DESC LIMIT ?3",
-            )?;
-            Ok(statement.query_map((&owner.company, &owner.user, LIST_MAX), read_conversation)?.collect::<Result<_, _>>()?)
+                 WHERE company_id = ?1 AND user_id = ?2 AND deleted_at IS NULL AND {further} ORDER BY updated_at DESC, id DESC LIMIT ?4",
+            ))?;
+            let found = statement.query_map((&owner.company, &owner.user, &part.after, part.limit), read_conversation)?;
+            Ok(found.collect::<Result<_, _>>()?)
         })
         .await
     }
@@ -102,18 +103,20 @@ impl Store {
         .await
     }
 
-    /// Every message of a conversation, in order; `None` when it is not there.
+    /// The messages of a conversation, the newest first; `None` when it is not there.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn messages(&self, owner: ChatOwner, id: ConversationId) -> Result<Option<Vec<Message>>, StoreError> {
+    pub async fn messages(&self, owner: ChatOwner, id: ConversationId, part: Part<MessageId>) -> Result<Option<Vec<Message>>, StoreError> {
         self.read("read messages", move |conn| {
             if find(conn, &owner, &id)?.is_none() {
                 return Ok(None);
             }
-            let sql = format!("{SELECT_MESSAGES} WHERE m.conversation_id = ?1 ORDER BY m.position");
+            let place = "(SELECT position FROM messages WHERE id = ?2 AND conversation_id = ?1)";
+            let further = if part.after.is_some() { format!("m.position < {place}") } else { "?2 IS NULL".into() };
+            let sql = format!("{SELECT_MESSAGES} WHERE m.conversation_id = ?1 AND {further} ORDER BY m.position DESC LIMIT ?3");
             let mut statement = conn.prepare_cached(&sql)?;
-            let mut rows = statement.query([&id])?;
+            let mut rows = statement.query((&id, &part.after, part.limit))?;
             let mut messages = Vec::new();
             while let Some(row) = rows.next()? {
                 messages.push(read_message(row)?);

@@ -7,6 +7,7 @@ use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
 use crate::model::document::{Document, DocumentNotice, DocumentState};
 use crate::model::ids::{CompanyId, DocumentId, UserId};
+use crate::model::part::Part;
 
 /// The columns that [`from_row`] reads.
 pub(super) const COLUMNS: &str = "id, company_id, name, media_type, size_bytes, version, content_hash, text_hash, state, \
@@ -85,20 +86,20 @@ impl Store {
         .await
     }
 
-    /// A company's documents, the latest version of each name, newest first: at most `limit`, from after the one named on.
+    /// A company's documents, the latest version of each name, newest first.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn documents(&self, company: CompanyId, after: Option<DocumentId>, limit: u32) -> Result<Vec<Document>, StoreError> {
+    pub async fn documents(&self, company: CompanyId, part: Part<DocumentId>) -> Result<Vec<Document>, StoreError> {
         self.read("list documents", move |conn| {
             let place = "(SELECT uploaded_at, id FROM documents WHERE id = ?2 AND company_id = ?1)";
-            let further = if after.is_some() { format!("AND (uploaded_at, id) < {place}") } else { "AND ?2 IS NULL".into() };
+            let further = if part.after.is_some() { format!("AND (uploaded_at, id) < {place}") } else { "AND ?2 IS NULL".into() };
             let mut statement = conn.prepare_cached(&format!(
                 "SELECT {COLUMNS} FROM documents AS d WHERE company_id = ?1 AND deleted_at IS NULL {further}
                    AND version = (SELECT max(version) FROM documents WHERE company_id = d.company_id AND name = d.name AND deleted_at IS NULL)
                  ORDER BY uploaded_at DESC, id DESC LIMIT ?3"
             ))?;
-            let rows = statement.query_map((&company, &after, limit), |row| Ok(from_row(row)))?;
+            let rows = statement.query_map((&company, &part.after, part.limit), |row| Ok(from_row(row)))?;
             rows.map(|row| row?).collect()
         })
         .await
@@ -261,7 +262,7 @@ mod tests {
         let again = store.insert_document(new("one")).await.unwrap();
         let second = store.insert_document(new("two")).await.unwrap();
         assert_eq!((first.version, again.id == first.id, second.version), (1, true, 2));
-        assert_eq!(store.documents(company.clone(), None, 10).await.unwrap(), std::slice::from_ref(&second));
+        assert_eq!(store.documents(company.clone(), Part::default()).await.unwrap(), std::slice::from_ref(&second));
         assert_eq!(store.document_content(company.clone(), first.id.clone()).await.unwrap().as_deref(), Some(b"one".as_slice()));
         assert!(store.finish_document(&second, 1, Timestamp::from_millis(2)).await.unwrap());
         assert_eq!(store.claim_next_document(None, Timestamp::from_millis(2)).await.unwrap(), None, "an earlier version is not taken up");

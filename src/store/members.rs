@@ -11,6 +11,7 @@ use crate::model::audit::Entry;
 use crate::model::company::Member;
 use crate::model::ids::{CompanyId, UserId};
 use crate::model::invitation::{may_give, may_manage};
+use crate::model::part::Part;
 use crate::model::role::Role;
 
 /// A change to a membership.
@@ -46,16 +47,23 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn members_of(&self, company: CompanyId) -> Result<Vec<Member>, StoreError> {
+    pub async fn members_of(&self, company: CompanyId, part: Part<UserId>) -> Result<Vec<Member>, StoreError> {
         self.read("list members", move |conn| {
+            let place = "SELECT m.role <> 'owner', lower(u.name), u.id FROM memberships m JOIN users u ON u.id = m.user_id
+                         WHERE m.company_id = ?1 AND m.user_id = ?2";
+            let further = match part.after {
+                Some(_) => format!("(memberships.role <> 'owner', lower(users.name), users.id) > ({place})"),
+                None => "?2 IS NULL".into(),
+            };
             let sql = format!(
                 "SELECT {USER_COLUMNS}, memberships.role, memberships.created_at,
                         (SELECT max(sessions.last_seen_at) FROM sessions WHERE sessions.user_id = users.id)
                  FROM memberships JOIN users ON users.id = memberships.user_id
-                 WHERE memberships.company_id = ?1 ORDER BY memberships.role = 'owner' DESC, lower(users.name), users.id"
+                 WHERE memberships.company_id = ?1 AND {further}
+                 ORDER BY memberships.role <> 'owner', lower(users.name), users.id LIMIT ?3"
             );
             let mut statement = conn.prepare_cached(&sql)?;
-            let members = statement.query_map([&company], |row| {
+            let members = statement.query_map((&company, &part.after, part.limit), |row| {
                 Ok(Member { user: read_user(row)?, role: row.get(6)?, since: row.get(7)?, last_seen_at: row.get(8)? })
             })?;
             Ok(members.collect::<Result<_, _>>()?)

@@ -7,6 +7,7 @@ use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
 use crate::model::ids::{CompanyId, ReportId, WidgetId};
 use crate::model::ledger::Settlement;
+use crate::model::part::Part;
 use crate::model::report_history::{MetricPoint, Report, ReportHead, Series};
 use crate::model::run::{IngestState, RunError, RunState};
 use crate::model::run_event::RunEvent;
@@ -89,12 +90,15 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn report_heads(&self, company: CompanyId, widget: WidgetId, limit: u32) -> Result<Vec<ReportHead>, StoreError> {
+    pub async fn report_heads(&self, company: CompanyId, widget: WidgetId, part: Part<ReportId>) -> Result<Vec<ReportHead>, StoreError> {
         self.read("list reports", move |conn| {
+            let place = "(SELECT created_at, id FROM reports WHERE id = ?3 AND widget_id = ?2)";
+            let further = if part.after.is_some() { format!("(r.created_at, r.id) < {place}") } else { "?3 IS NULL".into() };
             let sql = format!(
-                "SELECT {HEAD_COLUMNS} FROM reports r WHERE r.widget_id = ?2 AND r.company_id = ?1 ORDER BY r.created_at DESC, r.id DESC LIMIT ?3"
+                "SELECT {HEAD_COLUMNS} FROM reports r WHERE r.widget_id = ?2 AND r.company_id = ?1 AND {further}
+                 ORDER BY r.created_at DESC, r.id DESC LIMIT ?4"
             );
-            heads(conn, &sql, (&company, &widget, limit))
+            heads(conn, &sql, (&company, &widget, &part.after, part.limit))
         })
         .await
     }

@@ -57,20 +57,20 @@ impl Store {
         .await
     }
 
-    /// The pages of a run in the order they were met.
+    /// The pages of a run in the order they were met: at most `limit` after place `after` (0 = from the start), each with its place.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn run_pages(&self, company: CompanyId, run: RunId) -> Result<Vec<RunPage>, StoreError> {
+    pub async fn run_pages(&self, company: CompanyId, run: RunId, after: i64, limit: u32) -> Result<Vec<(i64, RunPage)>, StoreError> {
         self.read("list run pages", move |conn| {
             let mut statement = conn.prepare_cached(
-                "SELECT url, fate, reason, status, bytes, content_hash, etag, last_modified, fetched_at FROM run_pages
-                 WHERE run_id = ?1 AND company_id = ?2 ORDER BY position",
+                "SELECT url, fate, reason, status, bytes, content_hash, etag, last_modified, fetched_at, position FROM run_pages
+                 WHERE run_id = ?1 AND company_id = ?2 AND position > ?3 ORDER BY position LIMIT ?4",
             )?;
-            let mut rows = statement.query((&run, &company))?;
+            let mut rows = statement.query((&run, &company, after, limit))?;
             let mut pages = Vec::new();
             while let Some(row) = rows.next()? {
-                pages.push(RunPage {
+                let page = RunPage {
                     url: row.get(0)?,
                     fate: row.get(1)?,
                     reason: row.get(2)?,
@@ -80,7 +80,8 @@ impl Store {
                     etag: row.get(6)?,
                     last_modified: row.get(7)?,
                     fetched_at: row.get(8)?,
-                });
+                };
+                pages.push((row.get(9)?, page));
             }
             Ok(pages)
         })
@@ -157,8 +158,10 @@ mod tests {
         store.record_page(&run, page("http://a/2", PageFate::Failed, "h2"), 5).await.unwrap();
         store.record_page(&run, page("http://a/1", PageFate::New, "h1"), 5).await.unwrap();
         store.record_page(&run, page("http://a/2", PageFate::New, "h2"), 5).await.unwrap();
-        let pages = store.run_pages(widget.company_id.clone(), run.id.clone()).await.unwrap();
-        assert_eq!(pages, [page("http://a/1", PageFate::New, "h1"), page("http://a/2", PageFate::New, "h2")]);
+        let (first, second) = ((1, page("http://a/1", PageFate::New, "h1")), (2, page("http://a/2", PageFate::New, "h2")));
+        let pages = |after, limit| store.run_pages(widget.company_id.clone(), run.id.clone(), after, limit);
+        assert_eq!(pages(0, 10).await.unwrap(), [first.clone(), second.clone()]);
+        assert_eq!((pages(0, 1).await.unwrap(), pages(1, 1).await.unwrap(), pages(2, 1).await.unwrap()), (vec![first], vec![second], vec![]));
         let run = store.run(widget.company_id.clone(), run.id).await.unwrap().unwrap();
         assert_eq!(run.pages_collected, 2);
         let events = store.events_after(run.id.to_string(), 0, 100).await.unwrap();

@@ -6,6 +6,7 @@ use super::events::{NewEvent, append_in};
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
 use crate::model::ids::{CompanyId, RunId, UserId, WidgetId};
+use crate::model::part::Part;
 use crate::model::run::{IngestState, PageFate, Run, RunError, RunState, Transition, Trigger};
 use crate::model::run_event::RunEvent;
 
@@ -191,10 +192,14 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn runs_of_widget(&self, company: CompanyId, widget: WidgetId, limit: u32) -> Result<Vec<Run>, StoreError> {
+    pub async fn runs_of_widget(&self, company: CompanyId, widget: WidgetId, part: Part<RunId>) -> Result<Vec<Run>, StoreError> {
         self.read("list runs", move |conn| {
-            let sql = format!("SELECT {COLUMNS} FROM widget_runs WHERE widget_id = ?2 AND company_id = ?1 ORDER BY queued_at DESC, id DESC LIMIT ?3");
-            list(conn, &sql, (&company, &widget, limit))
+            let place = "(SELECT queued_at, id FROM widget_runs WHERE id = ?3 AND widget_id = ?2)";
+            let further = if part.after.is_some() { format!("(queued_at, id) < {place}") } else { "?3 IS NULL".into() };
+            let sql = format!(
+                "SELECT {COLUMNS} FROM widget_runs WHERE widget_id = ?2 AND company_id = ?1 AND {further} ORDER BY queued_at DESC, id DESC LIMIT ?4"
+            );
+            list(conn, &sql, (&company, &widget, &part.after, part.limit))
         })
         .await
     }

@@ -5,6 +5,7 @@ use rusqlite::{Connection, Row};
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
 use crate::model::ids::{CompanyId, RunId, WidgetId};
+use crate::model::part::Part;
 use crate::model::widget::{Visibility, Widget, WidgetSpec};
 
 crate::text_column!(Visibility);
@@ -145,6 +146,27 @@ impl Store {
             let sql = format!("SELECT {COLUMNS} FROM widgets WHERE company_id = ?1 AND deleted_at IS NULL ORDER BY created_at, id");
             let mut statement = conn.prepare_cached(&sql)?;
             let mut rows = statement.query([&company])?;
+            let mut widgets = Vec::new();
+            while let Some(row) = rows.next()? {
+                widgets.push(from_row(row)?);
+            }
+            Ok(widgets)
+        })
+        .await
+    }
+
+    /// A part of a company's widgets, oldest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn widgets_in(&self, company: CompanyId, part: Part<WidgetId>) -> Result<Vec<Widget>, StoreError> {
+        self.read("list widgets", move |conn| {
+            let place = "(SELECT created_at, id FROM widgets WHERE id = ?2 AND company_id = ?1)";
+            let further = if part.after.is_some() { format!("(created_at, id) > {place}") } else { "?2 IS NULL".into() };
+            let sql =
+                format!("SELECT {COLUMNS} FROM widgets WHERE company_id = ?1 AND deleted_at IS NULL AND {further} ORDER BY created_at, id LIMIT ?3");
+            let mut statement = conn.prepare_cached(&sql)?;
+            let mut rows = statement.query((&company, &part.after, part.limit))?;
             let mut widgets = Vec::new();
             while let Some(row) = rows.next()? {
                 widgets.push(from_row(row)?);

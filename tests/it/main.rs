@@ -12,6 +12,7 @@ mod floors;
 mod isolation;
 mod journey;
 mod licence;
+mod lists;
 mod members;
 mod model_answers;
 mod model_server;

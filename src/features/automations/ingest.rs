@@ -1,6 +1,6 @@
 //! The background ingest of reports: durable, because what waits is a column of the run.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use super::collect::{document_of, is_not_read};
 use super::seams::{IngestError, IngestJob};
 use super::{AutomationError, Automations};
+use crate::model::part::{ITEMS_MAX, Part};
 use crate::model::report::SourceRef;
 use crate::model::report_history::Report;
 use crate::model::run::{IngestState, PAGES_NOT_READ, Run, RunError};
@@ -131,7 +132,15 @@ impl Automations {
         let cited: HashMap<&str, &SourceRef> = report.body.evidence.iter().map(|piece| (piece.content_hash.as_str(), &piece.source)).collect();
         let (mut pages, mut beyond) = (Vec::new(), Beyond::default());
         let mut bytes_left = self.parts().settings.text_bytes_max;
-        for page in self.store().run_pages(run.company_id.clone(), run.id.clone()).await? {
+        let (mut part, mut waiting) = (Part::new(None, Some(ITEMS_MAX)), VecDeque::new());
+        loop {
+            let Some(page) = waiting.pop_front() else {
+                let found = self.store().run_pages(run.company_id.clone(), run.id.clone(), part.after.unwrap_or(0), part.limit).await?;
+                let Some((last, _)) = found.last() else { break };
+                part.after = Some(*last);
+                waiting.extend(found.into_iter().map(|(_, page)| page));
+                continue;
+            };
             beyond.not_read += u32::from(is_not_read(&page));
             let Some(content_hash) = page.content_hash.filter(|_| page.fate.is_collected()) else { continue };
             let Some((title, text)) = self.parts().library.plain(&run.company_id, &content_hash).await? else { continue };

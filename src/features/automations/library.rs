@@ -3,6 +3,7 @@
 use super::seams::CollectedSource;
 use crate::model::document::Document;
 use crate::model::ids::{CompanyId, DocumentId};
+use crate::model::part::Part;
 use crate::model::report::SourceRef;
 use crate::services::collect::texts::{KeptPage, PageTexts};
 use crate::store::{Store, StoreError};
@@ -45,7 +46,7 @@ impl Library {
     /// The documents named, or the newest of a company's, in that order, without their texts; at most `limit`. Those that are gone are left out.
     pub(super) async fn documents(&self, company: &CompanyId, named: &[DocumentId], limit: u32) -> Result<Vec<Document>, StoreError> {
         if named.is_empty() {
-            return self.store.documents(company.clone(), None, limit).await;
+            return self.store.documents(company.clone(), Part { after: None, limit }).await;
         }
         let mut documents = Vec::new();
         for id in named.iter().take(limit as usize) {

@@ -3,12 +3,10 @@
 use super::{AutomationError, Automations, Viewer};
 use crate::base::clock::Timestamp;
 use crate::model::ids::{CompanyId, RunId, UserId, WidgetId};
+use crate::model::part::Part;
 use crate::model::run::{IngestState, Run, RunPage, Trigger};
 use crate::model::widget::Widget;
 use crate::store::runs::{CancelOutcome, NewRun, QueueOutcome};
-
-/// Runs listed.
-const RUNS_LISTED: u32 = 50;
 
 /// A run and the fate of its pages.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +15,8 @@ pub struct RunView {
     pub run: Run,
     /// Its pages, in the order they were met.
     pub pages: Vec<RunPage>,
+    /// The place after which the next of them come.
+    pub next: Option<i64>,
 }
 
 impl Automations {
@@ -62,19 +62,20 @@ impl Automations {
     ///
     /// # Errors
     /// Not found, or the store's failure.
-    pub async fn runs(&self, viewer: &Viewer, id: &WidgetId) -> Result<Vec<Run>, AutomationError> {
+    pub async fn runs(&self, viewer: &Viewer, id: &WidgetId, part: &Part<RunId>) -> Result<Vec<Run>, AutomationError> {
         self.visible_widget(viewer, id).await?;
-        Ok(self.store().runs_of_widget(viewer.company.clone(), id.clone(), RUNS_LISTED).await?)
+        Ok(self.store().runs_of_widget(viewer.company.clone(), id.clone(), part.clone()).await?)
     }
 
-    /// A run and its pages.
+    /// A run and a part of its pages.
     ///
     /// # Errors
     /// Not found, or the store's failure.
-    pub async fn run(&self, viewer: &Viewer, id: &RunId) -> Result<RunView, AutomationError> {
+    pub async fn run(&self, viewer: &Viewer, id: &RunId, part: &Part<i64>) -> Result<RunView, AutomationError> {
         let run = self.visible_run(viewer, id).await?;
-        let pages = self.store().run_pages(viewer.company.clone(), id.clone()).await?;
-        Ok(RunView { run, pages })
+        let pages = self.store().run_pages(viewer.company.clone(), id.clone(), part.after.unwrap_or(0), part.limit).await?;
+        let next = part.next(&pages, |(place, _)| *place);
+        Ok(RunView { run, pages: pages.into_iter().map(|(_, page)| page).collect(), next })
     }
 
     /// A run the viewer may see.

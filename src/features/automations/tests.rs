@@ -9,6 +9,7 @@ use super::testing::{Bench, Page, World, bench, settings};
 use super::{AutomationError, AutomationsSettings, Viewer};
 use crate::base::clock::Clock;
 use crate::model::ids::{DocumentId, WidgetId};
+use crate::model::part::Part;
 use crate::model::role::Role;
 use crate::model::run::{IngestState, PageFate, RunError, RunState};
 use crate::model::schedule::Schedule;
@@ -65,14 +66,14 @@ async fn the_next_run_knows_what_changed() {
         ("http://a.example/4", Page::Fails("timeout")),
     ]);
     let run = bench.run_through(&viewer, &id).await;
-    let fates: Vec<PageFate> = bench.automations.run(&viewer, &run.id).await.unwrap().pages.iter().map(|page| page.fate).collect();
+    let fates: Vec<PageFate> = bench.automations.run(&viewer, &run.id, &Part::default()).await.unwrap().pages.iter().map(|page| page.fate).collect();
     assert_eq!(fates, [PageFate::Changed, PageFate::Unchanged, PageFate::Skipped, PageFate::Failed]);
 
     let changes = bench.automations.report(&viewer, run.report_id.as_ref().unwrap()).await.unwrap().changes.unwrap();
     assert_eq!((changes.metrics.len(), changes.metrics[0].change), (1, Some(0.5)));
     assert_eq!((changes.new_findings.len(), changes.gone_findings.len()), (0, 0));
 
-    let view = &bench.automations.widgets(&viewer, None).await.unwrap()[0];
+    let view = &bench.automations.widgets(&viewer, &Part::default(), None).await.unwrap().0[0];
     let latest = view.latest.as_ref().unwrap();
     let headline = latest.headline.as_ref().unwrap();
     assert_eq!((headline.name.as_str(), headline.value, headline.change), ("Bread", 3.0, Some(0.5)));
@@ -221,7 +222,7 @@ async fn each_failure_says_what_happened_and_what_to_do() {
         assert!(error.message.contains(text) && !error.remedy.is_empty(), "{error:?}");
         assert_eq!(bench.story(&run.id).await.last().unwrap(), "<failed>");
     }
-    assert_eq!(bench.automations.runs(&viewer, &id).await.unwrap().len(), 7);
+    assert_eq!(bench.automations.runs(&viewer, &id, &Part::default()).await.unwrap().len(), 7);
     let breaking = widget(&bench, &viewer, WidgetDraft { objective: "break".into(), ..draft() }).await;
     bench.world.set_pages(two_pages());
     assert_eq!(bench.run_through(&viewer, &breaking).await.error.unwrap().code, "extraction_failed");
@@ -447,11 +448,11 @@ async fn a_private_widget_is_its_makers_and_the_admins() {
     let other = bench.viewer().await;
     let member = Viewer { company: owner.company.clone(), user: other.user.clone(), role: Role::Member };
     assert!(matches!(bench.automations.widget(&member, &id).await, Err(AutomationError::NotFound)));
-    assert!(matches!(bench.automations.run(&member, &run.id).await, Err(AutomationError::NotFound)));
+    assert!(matches!(bench.automations.run(&member, &run.id, &Part::default()).await, Err(AutomationError::NotFound)));
     assert!(matches!(bench.automations.report(&member, run.report_id.as_ref().unwrap()).await, Err(AutomationError::NotFound)));
-    assert_eq!(bench.automations.widgets(&member, None).await.unwrap().len(), 0);
+    assert_eq!(bench.automations.widgets(&member, &Part::default(), None).await.unwrap().0.len(), 0);
     let admin = Viewer { role: Role::Admin, ..member };
-    assert_eq!(bench.automations.widgets(&admin, None).await.unwrap().len(), 1);
+    assert_eq!(bench.automations.widgets(&admin, &Part::default(), None).await.unwrap().0.len(), 1);
 }
 
 #[tokio::test]
@@ -468,14 +469,14 @@ async fn documents_are_a_source_like_any_other() {
     let upload = widget(&bench, &viewer, draft).await;
     let run = bench.run_through(&viewer, &upload).await;
     assert_eq!((run.state, run.pages_collected), (RunState::Succeeded, 1));
-    let view = bench.automations.run(&viewer, &run.id).await.unwrap();
+    let view = bench.automations.run(&viewer, &run.id, &Part::default()).await.unwrap();
     assert_eq!(view.pages[0].url, format!("document:{id}"));
     let report = bench.automations.report(&viewer, run.report_id.as_ref().unwrap()).await.unwrap().report;
     assert_eq!(report.body.evidence[0].source.document_id, Some(id));
     let all = WidgetDraft { source_class: SourceClass::CompanyDocs, urls: vec![], ..crate::model::widget::testing::draft() };
     let all = widget(&bench, &viewer, all).await;
     let run = bench.run_through(&viewer, &all).await;
-    let fates: Vec<PageFate> = bench.automations.run(&viewer, &run.id).await.unwrap().pages.iter().map(|page| page.fate).collect();
+    let fates: Vec<PageFate> = bench.automations.run(&viewer, &run.id, &Part::default()).await.unwrap().pages.iter().map(|page| page.fate).collect();
     assert_eq!(fates, [PageFate::New, PageFate::Skipped]);
 }
 
@@ -528,7 +529,7 @@ async fn a_run_reads_what_it_has_memory_for_and_says_what_it_left_out() {
     assert!(notice.message.starts_with("1 page is not in the report"), "{}", notice.message);
     assert!(notice.message.contains("1 page is not recallable"), "{}", notice.message);
     assert_eq!(*bench.world.script.ingested.lock().unwrap(), [(run.id.clone(), 1)]);
-    let pages = bench.automations.run(&viewer, &run.id).await.unwrap().pages;
+    let pages = bench.automations.run(&viewer, &run.id, &Part::default()).await.unwrap().pages;
     assert_eq!((pages[0].reason.as_deref(), pages[1].fate), (None, PageFate::New));
     assert!(pages[1].reason.as_deref().unwrap().starts_with("not_read: "));
     let events = bench.store.events_after(run.id.to_string(), 0, 1_000).await.unwrap();

@@ -7,6 +7,7 @@ use super::{AutomationError, Automations, Viewer};
 use crate::base::clock::Timestamp;
 use crate::model::freshness::Freshness;
 use crate::model::ids::{ReportId, WidgetId};
+use crate::model::part::Part;
 use crate::model::report_history::{MetricChange, MetricPoint, Report, ReportChanges, ReportHead, Series};
 use crate::model::run::{Run, RunError};
 use crate::model::widget::Widget;
@@ -15,8 +16,6 @@ use crate::model::widget::Widget;
 const SPARKLINE_POINTS: u32 = 30;
 /// Points of a series.
 const SERIES_POINTS: u32 = 500;
-/// Reports listed.
-const REPORTS_LISTED: u32 = 100;
 
 /// A widget and how it stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,13 +70,20 @@ pub struct ReportView {
 }
 
 impl Automations {
-    /// A company's widgets as the viewer may see them, and with `since` what moved since then: a few queries, however many there are.
+    /// A part of a company's widgets as the viewer may see them, with `since` what moved since then, and where the next part begins: a few queries,
+    /// however many there are.
     ///
     /// # Errors
     /// The store's failure.
-    pub async fn widgets(&self, viewer: &Viewer, since: Option<Timestamp>) -> Result<Vec<WidgetView>, AutomationError> {
+    pub async fn widgets(
+        &self,
+        viewer: &Viewer,
+        part: &Part<WidgetId>,
+        since: Option<Timestamp>,
+    ) -> Result<(Vec<WidgetView>, Option<WidgetId>), AutomationError> {
         let (store, company) = (self.store(), || viewer.company.clone());
-        let widgets = store.widgets(company()).await?;
+        let widgets = store.widgets_in(company(), part.clone()).await?;
+        let next = part.next(&widgets, |widget| widget.id.clone());
         let mut runs: HashMap<WidgetId, Run> = store.latest_runs(company()).await?.into_iter().map(|run| (run.widget_id.clone(), run)).collect();
         let mut reports: HashMap<WidgetId, ReportHead> =
             store.latest_report_heads(company()).await?.into_iter().map(|head| (head.widget_id.clone(), head)).collect();
@@ -96,7 +102,7 @@ impl Automations {
             }
             views.push(view);
         }
-        Ok(views)
+        Ok((views, next))
     }
 
     /// One widget.
@@ -106,8 +112,8 @@ impl Automations {
     pub async fn widget(&self, viewer: &Viewer, id: &WidgetId) -> Result<WidgetView, AutomationError> {
         let widget = self.visible_widget(viewer, id).await?;
         let (store, company) = (self.store(), || viewer.company.clone());
-        let run = store.runs_of_widget(company(), id.clone(), 1).await?.pop();
-        let report = store.report_heads(company(), id.clone(), 1).await?.pop();
+        let run = store.runs_of_widget(company(), id.clone(), Part::new(None, Some(1))).await?.pop();
+        let report = store.report_heads(company(), id.clone(), Part::new(None, Some(1))).await?.pop();
         // The series of the latest report come first, in its order: the first one is its headline, unless it has no metric.
         let series = store.widget_series(company(), id.clone(), SPARKLINE_POINTS).await?.into_iter().next();
         let is_current = |series: &Series| report.as_ref().is_some_and(|head| series.points.last().is_some_and(|point| point.report_id == head.id));
@@ -119,9 +125,9 @@ impl Automations {
     ///
     /// # Errors
     /// Not found, or the store's failure.
-    pub async fn reports(&self, viewer: &Viewer, id: &WidgetId) -> Result<Vec<ReportHead>, AutomationError> {
+    pub async fn reports(&self, viewer: &Viewer, id: &WidgetId, part: &Part<ReportId>) -> Result<Vec<ReportHead>, AutomationError> {
         self.visible_widget(viewer, id).await?;
-        Ok(self.store().report_heads(viewer.company.clone(), id.clone(), REPORTS_LISTED).await?)
+        Ok(self.store().report_heads(viewer.company.clone(), id.clone(), part.clone()).await?)
     }
 
     /// Every metric of a widget over time.

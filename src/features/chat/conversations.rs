@@ -3,7 +3,8 @@
 use super::{Chat, ChatOwner};
 use crate::base::text::collapse_whitespace;
 use crate::model::chat::{Conversation, Message, TITLE_MAX_CHARS, UNTITLED};
-use crate::model::ids::ConversationId;
+use crate::model::ids::{ConversationId, MessageId};
+use crate::model::part::Part;
 use crate::store::StoreError;
 
 /// Why a title was not taken.
@@ -45,8 +46,8 @@ impl Chat {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn list(&self, owner: &ChatOwner) -> Result<Vec<Conversation>, StoreError> {
-        self.parts().store.conversations(owner.clone()).await
+    pub async fn list(&self, owner: &ChatOwner, part: &Part<ConversationId>) -> Result<Vec<Conversation>, StoreError> {
+        self.parts().store.conversations(owner.clone(), part.clone()).await
     }
 
     /// One conversation; `None` when it is not there or not the caller's.
@@ -57,12 +58,12 @@ impl Chat {
         self.parts().store.conversation(owner.clone(), id.clone()).await
     }
 
-    /// Its messages in order; `None` when it is not there or not the caller's.
+    /// Its messages, the newest first; `None` when it is not there or not the caller's.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn messages(&self, owner: &ChatOwner, id: &ConversationId) -> Result<Option<Vec<Message>>, StoreError> {
-        self.parts().store.messages(owner.clone(), id.clone()).await
+    pub async fn messages(&self, owner: &ChatOwner, id: &ConversationId, part: &Part<MessageId>) -> Result<Option<Vec<Message>>, StoreError> {
+        self.parts().store.messages(owner.clone(), id.clone(), part.clone()).await
     }
 
     /// Renames a conversation; `None` when it is not there or not the caller's.

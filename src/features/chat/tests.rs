@@ -13,6 +13,7 @@ use crate::model::chunker::TokenSpans;
 use crate::model::egress::RuleDraft;
 use crate::model::ids::ConversationId;
 use crate::model::ledger::TxType;
+use crate::model::part::Part;
 use crate::model::report::SourceRef;
 use crate::services::egress::{Egress, EgressSettings};
 use crate::services::embed::{EmbedError, EmbedKind, Embedder, Embedding, EmbeddingModel};
@@ -149,7 +150,9 @@ impl Bench {
     }
 
     async fn messages(&self) -> Vec<Message> {
-        self.chat.messages(&self.owner, &self.conversation).await.unwrap().unwrap()
+        let mut messages = self.chat.messages(&self.owner, &self.conversation, &Part::default()).await.unwrap().unwrap();
+        messages.reverse();
+        messages
     }
 
     /// The rows of chat, and that the ledger holds.

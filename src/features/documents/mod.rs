@@ -14,6 +14,7 @@ use crate::base::signal::Nudge;
 use crate::base::tasks::Tasks;
 use crate::model::document::Document;
 use crate::model::ids::{CompanyId, DocumentId, UserId};
+use crate::model::part::Part;
 use crate::model::role::Role;
 use crate::services::collect::page::PageError;
 use crate::services::collect::texts::PageTexts;
@@ -119,8 +120,8 @@ impl Documents {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn list(&self, company: &CompanyId) -> Result<Vec<Document>, StoreError> {
-        self.store.documents(company.clone(), None, u32::MAX).await
+    pub async fn list(&self, company: &CompanyId, part: &Part<DocumentId>) -> Result<Vec<Document>, StoreError> {
+        self.store.documents(company.clone(), part.clone()).await
     }
 
     /// A document, if the company has it.

@@ -87,7 +87,7 @@ async fn an_upload_becomes_ready_is_charged_once_and_replaces_its_earlier_versio
     world.documents.reconcile().await.unwrap();
     assert_eq!(world.recalled("Rhine").await, std::slice::from_ref(&second.id));
     assert_eq!(world.store.documents_to_forget(9).await.unwrap(), [], "the earlier version's chunks are removed");
-    assert_eq!(world.documents.list(&world.company).await.unwrap().len(), 1);
+    assert_eq!(world.documents.list(&world.company, &Part::default()).await.unwrap().len(), 1);
     assert!(world.documents.delete(&world.company, &world.user, Role::Member, &second.id).await.unwrap());
     assert!(world.documents.get(&world.company, &first.id).await.unwrap().is_none());
     assert!(world.recalled("Rhine").await.is_empty());
@@ -188,7 +188,7 @@ async fn what_cannot_be_used_is_refused_with_the_reason() {
     assert_eq!(code(world.upload("a.yaml", b"a: 1").await), "unsupported_type");
     assert_eq!(code(world.upload("a.html", b"<script>x()</script>").await), "no_text");
     assert_eq!(code(world.upload("a.txt", &b"x".repeat(400_001)).await), "too_large");
-    assert!(world.documents.list(&world.company).await.unwrap().is_empty());
+    assert!(world.documents.list(&world.company, &Part::default()).await.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use crate::base::seams::Seams;
 use crate::model::audit::{Actor, Entry};
 use crate::model::company::Member;
 use crate::model::ids::{CompanyId, UserId};
+use crate::model::part::Part;
 use crate::model::role::Role;
 use crate::model::session::Origin;
 use crate::model::user::Caller;
@@ -55,8 +56,8 @@ impl Members {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn list(&self, company: &CompanyId) -> Result<Vec<Member>, StoreError> {
-        self.store.members_of(company.clone()).await
+    pub async fn list(&self, company: &CompanyId, part: &Part<UserId>) -> Result<Vec<Member>, StoreError> {
+        self.store.members_of(company.clone(), part.clone()).await
     }
 
     /// Gives a member another role.

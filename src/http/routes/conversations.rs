@@ -10,10 +10,10 @@ use utoipa_axum::routes;
 
 use crate::features::chat::{ChatOwner, SendError, TitleError};
 use crate::http::caller::{CompanyMember, CompanyWorker, Ids};
-use crate::http::extract::ValidJson;
+use crate::http::extract::{Listed, PartQuery, ValidJson};
 use crate::http::{ApiError, AppState};
 use crate::model::chat::{ChatRunState, Conversation, Message, QUESTION_MAX_BYTES};
-use crate::model::ids::{ChatRunId, ConversationId};
+use crate::model::ids::{ChatRunId, ConversationId, MessageId};
 
 /// The routes of this noun.
 pub fn routes() -> OpenApiRouter<AppState> {
@@ -23,11 +23,17 @@ pub fn routes() -> OpenApiRouter<AppState> {
 #[derive(Serialize, ToSchema)]
 struct Conversations {
     conversations: Vec<Conversation>,
+    /// Where the next part begins (`before`); null when there is none.
+    #[schema(value_type = Option<String>)]
+    next_before: Option<ConversationId>,
 }
 
 #[derive(Serialize, ToSchema)]
 struct Messages {
     messages: Vec<Message>,
+    /// Where the part with earlier messages ends (`before`); null when there are none.
+    #[schema(value_type = Option<String>)]
+    next_before: Option<MessageId>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -76,10 +82,12 @@ pub(super) fn owner(member: &CompanyMember) -> ChatOwner {
 }
 
 /// The caller's conversations, the one used last first.
-#[utoipa::path(get, path = "/api/companies/{company}/conversations", tag = "chat", operation_id = "list_conversations", params(("company" = String, Path)),
+#[utoipa::path(get, path = "/api/companies/{company}/conversations", tag = "chat", operation_id = "list_conversations", params(("company" = String, Path), PartQuery),
     responses((status = 200, body = Conversations)))]
-async fn list(State(state): State<AppState>, member: CompanyMember) -> Result<Json<Conversations>, ApiError> {
-    Ok(Json(Conversations { conversations: state.chat.list(&owner(&member)).await? }))
+async fn list(State(state): State<AppState>, member: CompanyMember, Listed(part): Listed<ConversationId>) -> Result<Json<Conversations>, ApiError> {
+    let conversations = state.chat.list(&owner(&member), &part).await?;
+    let next_before = part.next(&conversations, |conversation| conversation.id.clone());
+    Ok(Json(Conversations { conversations, next_before }))
 }
 
 /// Begins a conversation.
@@ -121,12 +129,19 @@ async fn delete(State(state): State<AppState>, CompanyWorker(member): CompanyWor
     if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(ApiError::not_found()) }
 }
 
-/// The messages of a conversation, in order.
+/// The newest messages of a conversation, or those before one, in order.
 #[utoipa::path(get, path = "/api/companies/{company}/conversations/{conversation}/messages", tag = "chat", operation_id = "list_messages",
-    params(("company" = String, Path), ("conversation" = String, Path)), responses((status = 200, body = Messages)))]
-async fn messages(State(state): State<AppState>, member: CompanyMember, Ids(path): Ids<InPath>) -> Result<Json<Messages>, ApiError> {
-    let messages = state.chat.messages(&owner(&member), &path.conversation).await?.ok_or_else(ApiError::not_found)?;
-    Ok(Json(Messages { messages }))
+    params(("company" = String, Path), ("conversation" = String, Path), PartQuery), responses((status = 200, body = Messages)))]
+async fn messages(
+    State(state): State<AppState>,
+    member: CompanyMember,
+    Ids(path): Ids<InPath>,
+    Listed(part): Listed<MessageId>,
+) -> Result<Json<Messages>, ApiError> {
+    let mut messages = state.chat.messages(&owner(&member), &path.conversation, &part).await?.ok_or_else(ApiError::not_found)?;
+    let next_before = part.next(&messages, |message| message.id.clone());
+    messages.reverse();
+    Ok(Json(Messages { messages, next_before }))
 }
 
 /// Asks. The answer is a run that goes on whoever watches; follow `/chat-runs/{run}/events`.

@@ -17,6 +17,7 @@ use crate::base::clock::Timestamp;
 use crate::features::documents::{DocumentError, Upload};
 use crate::http::caller::{CompanyMember, CompanyWorker, Ids, role_too_low};
 use crate::http::errors::{ApiError, ErrorEnvelope};
+use crate::http::extract::{Listed, PartQuery};
 use crate::http::state::AppState;
 use crate::model::document::{Document, DocumentNotice};
 use crate::model::ids::DocumentId;
@@ -86,6 +87,9 @@ pub struct NoticeView {
 pub struct DocumentList {
     /// The latest version of each, newest first.
     documents: Vec<DocumentView>,
+    /// Where the next part begins (`before`); null when there is none.
+    #[schema(value_type = Option<String>)]
+    next_before: Option<DocumentId>,
     /// The largest file that is taken, bytes.
     upload_bytes_max: u64,
 }
@@ -158,12 +162,13 @@ fn capital(error: &DocumentError) -> String {
 }
 
 /// List documents
-#[utoipa::path(get, path = "/api/companies/{company}/documents", tag = "documents", operation_id = "list_documents", params(("company" = String, Path)),
+#[utoipa::path(get, path = "/api/companies/{company}/documents", tag = "documents", operation_id = "list_documents", params(("company" = String, Path), PartQuery),
     responses((status = 200, body = DocumentList), (status = 404, body = ErrorEnvelope)))]
-async fn list(State(state): State<AppState>, member: CompanyMember) -> Result<Json<DocumentList>, ApiError> {
-    let documents = state.documents.list(&member.company.id).await?;
+async fn list(State(state): State<AppState>, member: CompanyMember, Listed(part): Listed<DocumentId>) -> Result<Json<DocumentList>, ApiError> {
+    let documents = state.documents.list(&member.company.id, &part).await?;
+    let next_before = part.next(&documents, |document| document.id.clone());
     let upload_bytes_max = state.documents.upload_bytes_max();
-    Ok(Json(DocumentList { documents: documents.into_iter().map(DocumentView::from).collect(), upload_bytes_max }))
+    Ok(Json(DocumentList { documents: documents.into_iter().map(DocumentView::from).collect(), next_before, upload_bytes_max }))
 }
 
 /// Upload a document

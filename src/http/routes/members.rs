@@ -12,7 +12,7 @@ use crate::base::clock::Timestamp;
 use crate::features::members::MemberError;
 use crate::http::caller::{CompanyAdmin, CompanyMember, Ids, RequestOrigin};
 use crate::http::errors::ErrorEnvelope;
-use crate::http::extract::ValidJson;
+use crate::http::extract::{Listed, PartQuery, ValidJson};
 use crate::http::{ApiError, AppState};
 use crate::model::company::Member;
 use crate::model::ids::UserId;
@@ -55,6 +55,9 @@ impl From<Member> for MemberView {
 #[derive(Serialize, ToSchema)]
 struct MemberList {
     members: Vec<MemberView>,
+    /// Where the next part begins (`before`); null when there is none.
+    #[schema(value_type = Option<String>)]
+    next_before: Option<UserId>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -71,13 +74,14 @@ struct MemberPath {
 }
 
 /// The members: owners first, then by name.
-#[utoipa::path(get, path = "/api/companies/{company}/members", tag = "members", operation_id = "list_members", params(("company" = String, Path)), responses(
+#[utoipa::path(get, path = "/api/companies/{company}/members", tag = "members", operation_id = "list_members", params(("company" = String, Path), PartQuery), responses(
     (status = 200, body = MemberList),
     (status = 404, body = ErrorEnvelope),
 ))]
-async fn list(State(state): State<AppState>, member: CompanyMember) -> Result<Json<MemberList>, ApiError> {
-    let members = state.members.list(&member.company.id).await?;
-    Ok(Json(MemberList { members: members.into_iter().map(MemberView::from).collect() }))
+async fn list(State(state): State<AppState>, member: CompanyMember, Listed(part): Listed<UserId>) -> Result<Json<MemberList>, ApiError> {
+    let members = state.members.list(&member.company.id, &part).await?;
+    let next_before = part.next(&members, |member| member.user.id.clone());
+    Ok(Json(MemberList { members: members.into_iter().map(MemberView::from).collect(), next_before }))
 }
 
 /// Give a member another role. For admins and owners, and never more than one's own role.

@@ -12,6 +12,7 @@ use crate::base::clock::Timestamp;
 use crate::features::automations::ReportView;
 use crate::http::caller::{CompanyMember, Ids};
 use crate::http::errors::ErrorEnvelope;
+use crate::http::extract::{Listed, PartQuery};
 use crate::http::{ApiError, AppState};
 use crate::model::ids::{CompanyId, ReportId, RunId, WidgetId};
 use crate::model::report::ReportBody;
@@ -48,6 +49,9 @@ struct ReportHead {
 #[derive(Serialize, ToSchema)]
 struct ReportList {
     reports: Vec<ReportHead>,
+    /// Where the next part begins (`before`); null when there is none.
+    #[schema(value_type = Option<String>)]
+    next_before: Option<ReportId>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -155,9 +159,15 @@ struct SeriesList {
 
 /// A widget's reports, the latest first.
 #[utoipa::path(get, path = "/api/companies/{company}/widgets/{widget}/reports", tag = "automations", operation_id = "list_reports",
-    params(("company" = String, Path), ("widget" = String, Path)), responses((status = 200, body = ReportList), (status = 404, body = ErrorEnvelope)))]
-async fn list(State(state): State<AppState>, member: CompanyMember, Ids(ids): Ids<InWidget>) -> Result<Json<ReportList>, ApiError> {
-    let heads = state.automations.reports(&viewer(member), &ids.widget).await?;
+    params(("company" = String, Path), ("widget" = String, Path), PartQuery), responses((status = 200, body = ReportList), (status = 404, body = ErrorEnvelope)))]
+async fn list(
+    State(state): State<AppState>,
+    member: CompanyMember,
+    Ids(ids): Ids<InWidget>,
+    Listed(part): Listed<ReportId>,
+) -> Result<Json<ReportList>, ApiError> {
+    let heads = state.automations.reports(&viewer(member), &ids.widget, &part).await?;
+    let next_before = part.next(&heads, |head| head.id.clone());
     let head = |head: report_history::ReportHead| ReportHead {
         id: head.id,
         run_id: head.run_id,
@@ -168,7 +178,7 @@ async fn list(State(state): State<AppState>, member: CompanyMember, Ids(ids): Id
         collected_at: head.collected_at,
         created_at: head.created_at,
     };
-    Ok(Json(ReportList { reports: heads.into_iter().map(head).collect() }))
+    Ok(Json(ReportList { reports: heads.into_iter().map(head).collect(), next_before }))
 }
 
 /// A widget's metrics over time.

@@ -15,6 +15,7 @@ use crate::base::clock::Timestamp;
 use crate::features::automations::{AutomationError, RunView};
 use crate::http::caller::{CompanyMember, CompanyWorker, Ids};
 use crate::http::errors::ErrorEnvelope;
+use crate::http::extract::{Listed, PartQuery};
 use crate::http::sse::{event_stream, last_event_id};
 use crate::http::{ApiError, AppState};
 use crate::model::ids::{CompanyId, ReportId, RunId, WidgetId};
@@ -93,6 +94,9 @@ struct Run {
     /// Only where a single run is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pages: Option<Vec<Page>>,
+    /// Where the next part of its pages begins (`before`); absent when there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_before: Option<i64>,
 }
 
 impl From<run::Run> for Run {
@@ -117,27 +121,37 @@ impl From<run::Run> for Run {
             started_at: run.started_at,
             finished_at: run.finished_at,
             pages: None,
+            next_before: None,
         }
     }
 }
 
 impl From<RunView> for Run {
     fn from(view: RunView) -> Self {
-        Self { pages: Some(view.pages.into_iter().map(Into::into).collect()), ..view.run.into() }
+        Self { pages: Some(view.pages.into_iter().map(Into::into).collect()), next_before: view.next, ..view.run.into() }
     }
 }
 
 #[derive(Serialize, ToSchema)]
 struct RunList {
     runs: Vec<Run>,
+    /// Where the next part begins (`before`); null when there is none.
+    #[schema(value_type = Option<String>)]
+    next_before: Option<RunId>,
 }
 
 /// A widget's latest runs, the latest first.
 #[utoipa::path(get, path = "/api/companies/{company}/widgets/{widget}/runs", tag = "automations", operation_id = "list_runs",
-    params(("company" = String, Path), ("widget" = String, Path)), responses((status = 200, body = RunList), (status = 404, body = ErrorEnvelope)))]
-async fn list(State(state): State<AppState>, member: CompanyMember, Ids(ids): Ids<InWidget>) -> Result<Json<RunList>, ApiError> {
-    let runs = state.automations.runs(&viewer(member), &ids.widget).await?;
-    Ok(Json(RunList { runs: runs.into_iter().map(Into::into).collect() }))
+    params(("company" = String, Path), ("widget" = String, Path), PartQuery), responses((status = 200, body = RunList), (status = 404, body = ErrorEnvelope)))]
+async fn list(
+    State(state): State<AppState>,
+    member: CompanyMember,
+    Ids(ids): Ids<InWidget>,
+    Listed(part): Listed<RunId>,
+) -> Result<Json<RunList>, ApiError> {
+    let runs = state.automations.runs(&viewer(member), &ids.widget, &part).await?;
+    let next_before = part.next(&runs, |run| run.id.clone());
+    Ok(Json(RunList { runs: runs.into_iter().map(Into::into).collect(), next_before }))
 }
 
 /// Runs a widget now. Answers at once: follow the run's events.
@@ -154,11 +168,11 @@ async fn start(
     Ok((StatusCode::ACCEPTED, Json(run.into())))
 }
 
-/// A run and the fate of its pages.
+/// A run and the fate of its pages, part by part in the order they were met.
 #[utoipa::path(get, path = "/api/companies/{company}/runs/{run}", tag = "automations", operation_id = "get_run",
-    params(("company" = String, Path), ("run" = String, Path)), responses((status = 200, body = Run), (status = 404, body = ErrorEnvelope)))]
-async fn get(State(state): State<AppState>, member: CompanyMember, Ids(ids): Ids<InRun>) -> Result<Json<Run>, ApiError> {
-    Ok(Json(state.automations.run(&viewer(member), &ids.run).await?.into()))
+    params(("company" = String, Path), ("run" = String, Path), PartQuery), responses((status = 200, body = Run), (status = 404, body = ErrorEnvelope)))]
+async fn get(State(state): State<AppState>, member: CompanyMember, Ids(ids): Ids<InRun>, Listed(part): Listed<i64>) -> Result<Json<Run>, ApiError> {
+    Ok(Json(state.automations.run(&viewer(member), &ids.run, &part).await?.into()))
 }
 
 /// Asks a run to stop.

@@ -13,7 +13,7 @@ use crate::base::clock::Timestamp;
 use crate::features::automations::{AutomationError, Viewer};
 use crate::http::caller::{CompanyMember, CompanyWorker, Ids, role_too_low};
 use crate::http::errors::ErrorEnvelope;
-use crate::http::extract::ValidJson;
+use crate::http::extract::{Listed, PartQuery, ValidJson};
 use crate::http::{ApiError, AppState};
 use crate::model::crawl::CrawlPolicy;
 use crate::model::ids::{CompanyId, DocumentId, WidgetId};
@@ -182,6 +182,9 @@ impl WidgetChange {
 #[derive(Serialize, ToSchema)]
 struct WidgetList {
     widgets: Vec<Widget>,
+    /// Where the next part begins (`before`); null when there is none.
+    #[schema(value_type = Option<String>)]
+    next_before: Option<WidgetId>,
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -194,10 +197,15 @@ struct Look {
 
 /// The company's widgets, oldest first.
 #[utoipa::path(get, path = "/api/companies/{company}/widgets", tag = "automations", operation_id = "list_widgets",
-    params(("company" = String, Path), Look), responses((status = 200, body = WidgetList), (status = 404, body = ErrorEnvelope)))]
-async fn list(State(state): State<AppState>, member: CompanyMember, Query(look): Query<Look>) -> Result<Json<WidgetList>, ApiError> {
-    let widgets = state.automations.widgets(&viewer(member), look.since).await?;
-    Ok(Json(WidgetList { widgets: widgets.into_iter().map(Into::into).collect() }))
+    params(("company" = String, Path), PartQuery, Look), responses((status = 200, body = WidgetList), (status = 404, body = ErrorEnvelope)))]
+async fn list(
+    State(state): State<AppState>,
+    member: CompanyMember,
+    Listed(part): Listed<WidgetId>,
+    Query(look): Query<Look>,
+) -> Result<Json<WidgetList>, ApiError> {
+    let (widgets, next_before) = state.automations.widgets(&viewer(member), &part, look.since).await?;
+    Ok(Json(WidgetList { widgets: widgets.into_iter().map(Into::into).collect(), next_before }))
 }
 
 /// Makes a widget.

@@ -5,6 +5,23 @@ export type * from './types';
 export { ApiError, asApiError, isAbort } from './errors';
 export { follow, type LogEvent } from './sse';
 
+/** Items of one part of a list, and how many parts a screen reads at most. */
+const PART = 500;
+const PARTS = 20;
+/** Runs and reports of one automation that are shown: the latest. */
+const LATEST = 50;
+
+/** A whole list, part by part. */
+async function parts<A extends { next_before?: string | number | null }>(part: (query: { limit: number; before?: string }) => Promise<A>): Promise<[A, ...A[]]> {
+  let last = await part({ limit: PART });
+  const answers: [A, ...A[]] = [last];
+  while (last.next_before != null && answers.length < PARTS) {
+    last = await part({ limit: PART, before: String(last.next_before) });
+    answers.push(last);
+  }
+  return answers;
+}
+
 /** The appliance's API, one function per operation. */
 export const api = {
   setup: () => call('get', '/api/setup'),
@@ -29,7 +46,8 @@ export const api = {
   endSession: (session: string) => call('delete', '/api/me/sessions/{session}', { path: { session } }),
   endOtherSessions: () => call('post', '/api/me/sessions/end-others'),
 
-  members: async (company: string) => (await call('get', '/api/companies/{company}/members', { path: { company } })).members,
+  members: async (company: string) =>
+    (await parts((query) => call('get', '/api/companies/{company}/members', { path: { company }, query }))).flatMap((part) => part.members),
   changeMember: (company: string, user: string, role: string) =>
     call('patch', '/api/companies/{company}/members/{user}', { path: { company, user }, json: { role } }),
   removeMember: (company: string, user: string) => call('delete', '/api/companies/{company}/members/{user}', { path: { company, user } }),
@@ -52,8 +70,10 @@ export const api = {
   createCompany: (name: string) => call('post', '/api/companies', { json: { name } }),
 
   /** `since` (ms) is when the reader last looked: each automation then says which figures moved. */
-  widgets: async (company: string, since?: number) =>
-    (await call('get', '/api/companies/{company}/widgets', { path: { company }, query: { since: since === undefined ? undefined : new Date(since).toISOString() } })).widgets,
+  widgets: async (company: string, since?: number) => {
+    const look = since === undefined ? {} : { since: new Date(since).toISOString() };
+    return (await parts((query) => call('get', '/api/companies/{company}/widgets', { path: { company }, query: { ...query, ...look } }))).flatMap((part) => part.widgets);
+  },
   widget: (company: string, widget: string) => call('get', '/api/companies/{company}/widgets/{widget}', { path: { company, widget } }),
   createWidget: (company: string, json: T.NewWidget) => call('post', '/api/companies/{company}/widgets', { path: { company }, json }),
   changeWidget: (company: string, widget: string, json: Partial<T.WidgetDraft>) =>
@@ -63,13 +83,17 @@ export const api = {
   startRun: (company: string, widget: string) =>
     call('post', '/api/companies/{company}/widgets/{widget}/runs', { path: { company, widget } }),
   runs: async (company: string, widget: string) =>
-    (await call('get', '/api/companies/{company}/widgets/{widget}/runs', { path: { company, widget } })).runs,
+    (await call('get', '/api/companies/{company}/widgets/{widget}/runs', { path: { company, widget }, query: { limit: LATEST } })).runs,
   reports: async (company: string, widget: string) =>
-    (await call('get', '/api/companies/{company}/widgets/{widget}/reports', { path: { company, widget } })).reports,
+    (await call('get', '/api/companies/{company}/widgets/{widget}/reports', { path: { company, widget }, query: { limit: LATEST } })).reports,
   series: async (company: string, widget: string) =>
     (await call('get', '/api/companies/{company}/widgets/{widget}/series', { path: { company, widget } })).series,
   report: (company: string, report: string) => call('get', '/api/companies/{company}/reports/{report}', { path: { company, report } }),
-  run: (company: string, run: string) => call('get', '/api/companies/{company}/runs/{run}', { path: { company, run } }),
+  /** A run with the fate of all of its pages. */
+  async run(company: string, run: string): Promise<T.Run> {
+    const found = await parts((query) => call('get', '/api/companies/{company}/runs/{run}', { path: { company, run }, query }));
+    return { ...found[0], pages: found.flatMap((part) => part.pages ?? []) };
+  },
   cancelRun: (company: string, run: string) => call('post', '/api/companies/{company}/runs/{run}/cancel', { path: { company, run } }),
   runEvents: (company: string, run: string) => address('/api/companies/{company}/runs/{run}/events', { company, run }),
 
@@ -78,7 +102,10 @@ export const api = {
     call('get', '/api/companies/{company}/pages/{content_hash}', { path: { company, content_hash: hash } }),
 
   /** The documents, and how large one may be. */
-  documentList: (company: string) => call('get', '/api/companies/{company}/documents', { path: { company } }),
+  async documentList(company: string): Promise<T.DocumentList> {
+    const found = await parts((query) => call('get', '/api/companies/{company}/documents', { path: { company }, query }));
+    return { ...found[0], documents: found.flatMap((part) => part.documents) };
+  },
   documents: async (company: string) => (await api.documentList(company)).documents as T.DocumentView[],
   uploadPath: (company: string) => address('/api/companies/{company}/documents', { company }),
   documentContent: (company: string, document: string) =>
@@ -87,15 +114,19 @@ export const api = {
     call('delete', '/api/companies/{company}/documents/{document}', { path: { company, document } }),
 
   conversations: async (company: string) =>
-    (await call('get', '/api/companies/{company}/conversations', { path: { company } })).conversations,
+    (await parts((query) => call('get', '/api/companies/{company}/conversations', { path: { company }, query }))).flatMap((part) => part.conversations),
   createConversation: (company: string, title?: string) =>
     call('post', '/api/companies/{company}/conversations', { path: { company }, json: { title } }),
   renameConversation: (company: string, conversation: string, title: string) =>
     call('patch', '/api/companies/{company}/conversations/{conversation}', { path: { company, conversation }, json: { title } }),
   deleteConversation: (company: string, conversation: string) =>
     call('delete', '/api/companies/{company}/conversations/{conversation}', { path: { company, conversation } }),
-  messages: async (company: string, conversation: string) =>
-    (await call('get', '/api/companies/{company}/conversations/{conversation}/messages', { path: { company, conversation } })).messages,
+  /** The messages in order: the newest part comes first. */
+  async messages(company: string, conversation: string): Promise<T.Message[]> {
+    const path = { company, conversation };
+    const found = await parts((query) => call('get', '/api/companies/{company}/conversations/{conversation}/messages', { path, query }));
+    return found.reverse().flatMap((part) => part.messages);
+  },
   ask: (company: string, conversation: string, text: string) =>
     call('post', '/api/companies/{company}/conversations/{conversation}/messages', { path: { company, conversation }, json: { text } }),
   cancelChatRun: (company: string, run: string) =>

@@ -7,6 +7,7 @@ export type {
   Citation,
   Conversation,
   CrawlPolicy,
+  DocumentList,
   DocumentView,
   EgressAttempt,
   EgressRule,
