@@ -1,5 +1,6 @@
 //! Finding chunks among 100,000 with 384 dimensions, filtered by company: the store's exact search against a plain exact scan of the same vectors in
-//! memory, in the same run. Prints recall@10, milliseconds and the ratio.
+//! memory, in the same run, and the same search once every company has a private automation of somebody else, whose chunks must not be found. Prints
+//! recall@10, milliseconds and the ratios.
 //!
 //! `cargo bench --bench recall`; a folder on the disk to measure may be given: `-- DIR` (default: the system's temporary folder).
 
@@ -13,7 +14,7 @@ use onsite::base::paths::DataDir;
 use onsite::base::random::{Random, SeededRandom};
 use onsite::base::seams::Seams;
 use onsite::model::chunk::{ChunkBody, ChunkId, ChunkMetadata, ChunkType, Origin};
-use onsite::model::ids::{CompanyId, UserId};
+use onsite::model::ids::{CompanyId, UserId, WidgetId};
 use onsite::store::chunk_index::ChunkQuery;
 use onsite::store::chunks::NewChunk;
 use onsite::store::{Store, StoreOptions};
@@ -21,6 +22,8 @@ use onsite::store::{Store, StoreOptions};
 const DIMENSION: usize = 384;
 const COMPANIES: usize = 10;
 const CHUNKS_PER_COMPANY: usize = 10_000;
+/// Chunks of a company's private automation.
+const HIDDEN_PER_COMPANY: usize = 1_000;
 const QUERIES: usize = 200;
 const K: usize = 10;
 /// Candidates that recall asks for.
@@ -83,6 +86,42 @@ fn main() {
     let ratio = exact[QUERIES / 2].as_secs_f64() / scan[QUERIES / 2].as_secs_f64();
     println!("recall@{K} {recall:.4}; ratio to the plain scan {ratio:.2}x (p50)");
     assert!(recall >= 1.0, "the search is not exact");
+
+    hide(&dir, &bench, &random, &topics);
+    let (mut beside, mut found) = (Vec::new(), 0);
+    (0..COMPANIES).for_each(|company| drop(bench.search(company, &queries[company].1, &[], 10)));
+    for (company, vector) in &queries {
+        let truth: HashSet<ChunkId> = plain_scan(&bench.vectors[*company], vector).into_iter().collect();
+        let started = Instant::now();
+        let answer = bench.search(*company, vector, &["river", "length"], CANDIDATES);
+        beside.push(started.elapsed());
+        found += answer.iter().take(K).filter(|id| truth.contains(id)).count();
+    }
+    report("the same, beside a private automation", &mut beside);
+    println!("ratio to no private automation {:.2}x (p50)", beside[QUERIES / 2].as_secs_f64() / whole[QUERIES / 2].as_secs_f64());
+    assert!(found == wanted, "what is hidden took the place of what is not");
+}
+
+/// Gives every company an automation of somebody else's alone.
+fn hide(dir: &DataDir, bench: &Bench, random: &SeededRandom, topics: &[Vec<f32>]) {
+    let seams = Seams::system();
+    let other = UserId::new(&seams);
+    let connection = rusqlite::Connection::open(dir.database()).expect("a connection");
+    let sql = "INSERT INTO users (id, email, name, password_hash, created_at) VALUES (?1, ?1, 'other', '', 0)";
+    connection.execute(sql, [other.as_str()]).expect("a user");
+    for company in &bench.companies {
+        let widget = WidgetId::new(&seams);
+        let sql =
+            "INSERT INTO widgets (id, company_id, title, objective, source_config_json, schedule_json, stale_after_hours, visibility, created_by,
+                     created_at, updated_at) VALUES (?1, ?2, 'W', '', '{}', '{}', 48, 'private', ?3, 0, 0)";
+        connection.execute(sql, (widget.as_str(), company.as_str(), other.as_str())).expect("a widget");
+        let chunks = (0..HIDDEN_PER_COMPANY).map(|_| {
+            let mut chunk = chunk(random, near(random, topics));
+            (chunk.body.origin, chunk.body.chunk_type, chunk.body.widget_id) = (Origin::Automation, ChunkType::Evidence, Some(widget.clone()));
+            chunk
+        });
+        bench.runtime.block_on(bench.store.insert_chunks(company.clone(), "bench", chunks.collect())).expect("inserted");
+    }
 }
 
 impl Bench {
