@@ -98,8 +98,9 @@ fn actions(conn: &Connection, beginning: &str) -> Result<Vec<String>, StoreError
 /// Whom a filter names: an actor as the log has it, and the users whose name or mail address begins so.
 fn actors(conn: &Connection, named: &str) -> Result<Vec<String>, StoreError> {
     let mut found = vec![named.to_owned()];
-    let mut statement =
-        conn.prepare_cached("SELECT id FROM users WHERE substr(lower(name), 1, length(?1)) = lower(?1) OR substr(email, 1, length(?1)) = lower(?1)")?;
+    let mut statement = conn.prepare_cached(
+        "SELECT id FROM users WHERE id <> ?1 AND (substr(lower(name), 1, length(?1)) = lower(?1) OR substr(email, 1, length(?1)) = lower(?1))",
+    )?;
     found.extend(statement.query_map([named], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?);
     Ok(found)
 }

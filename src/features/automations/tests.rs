@@ -119,7 +119,7 @@ async fn every_figure_that_moved_since_the_last_look_is_named() {
     let moved = |since| {
         let (automations, viewer) = (bench.automations.clone(), viewer.clone());
         async move {
-            let changes = automations.widgets(&viewer, Some(since)).await.unwrap().remove(0).latest.unwrap().changes;
+            let changes = automations.widgets(&viewer, &Part::default(), Some(since)).await.unwrap().0.remove(0).latest.unwrap().changes;
             changes.map(|all| all.into_iter().map(|one| (one.name, one.previous, one.current)).collect::<Vec<_>>())
         }
     };
@@ -134,7 +134,7 @@ async fn every_figure_that_moved_since_the_last_look_is_named() {
     let all = vec![named("Milk", Some(1.0), Some(2.0)), named("Eggs", None, Some(3.0)), named("Salt", Some(4.0), None)];
     assert_eq!(moved(first).await, Some(all), "against what was there at the last look, over all runs since");
     assert_eq!(moved(bench.world.clock.now()).await, Some(vec![]));
-    assert_eq!(bench.automations.widgets(&viewer, None).await.unwrap()[0].latest.as_ref().unwrap().changes, None);
+    assert_eq!(bench.automations.widgets(&viewer, &Part::default(), None).await.unwrap().0[0].latest.as_ref().unwrap().changes, None);
 }
 
 #[tokio::test]
