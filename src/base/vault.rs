@@ -168,6 +168,17 @@ pub enum Keeping {
     Under(KeyId),
 }
 
+impl Keeping {
+    /// What every envelope that is kept so begins with.
+    #[must_use]
+    pub fn head(self) -> Vec<u8> {
+        match self {
+            Self::Plain => vec![FORMAT_PLAIN],
+            Self::Under(id) => [&[FORMAT_SEALED], id.0.as_slice()].concat(),
+        }
+    }
+}
+
 /// Seals with the current key, opens with any it has. Cheap to clone.
 #[derive(Clone)]
 pub struct Vault {
@@ -189,6 +200,12 @@ impl Vault {
         Self { inner: Arc::new(Inner { current, previous, random, refuses_plain: AtomicBool::new(false) }) }
     }
 
+    /// A vault without any key: for databases in which nothing is encrypted.
+    #[must_use]
+    pub fn without_key(seams: &Seams) -> Self {
+        Self::new(None, Vec::new(), seams)
+    }
+
     /// The key that seals; `None` = nothing is encrypted.
     #[must_use]
     pub fn current(&self) -> Option<KeyId> {
@@ -205,6 +222,12 @@ impl Vault {
     #[must_use]
     pub fn has_key(&self, id: KeyId) -> bool {
         self.key(id).is_some()
+    }
+
+    /// Whether an envelope that is not encrypted is refused.
+    #[must_use]
+    pub fn refuses_plain(&self) -> bool {
+        self.inner.refuses_plain.load(Ordering::Relaxed)
     }
 
     /// From now on an envelope that is not encrypted is a forgery: everything was sealed.
@@ -241,7 +264,7 @@ impl Vault {
     /// When it was altered, cut off or moved, or its key is not here.
     pub fn open(&self, place: Place<'_>, envelope: &[u8]) -> Result<Secret<Vec<u8>>, VaultError> {
         match keeping(envelope)? {
-            Keeping::Plain if self.inner.refuses_plain.load(Ordering::Relaxed) => Err(VaultError::NotEncrypted),
+            Keeping::Plain if self.refuses_plain() => Err(VaultError::NotEncrypted),
             Keeping::Plain => Ok(Secret::new(envelope[1..].to_vec())),
             Keeping::Under(id) => {
                 let key = self.key(id).ok_or(VaultError::UnknownKey(id))?;

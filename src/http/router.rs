@@ -43,6 +43,7 @@ pub fn api() -> (Router<AppState>, Document) {
         .merge(routes::recall::routes())
         .merge(routes::reports::routes())
         .merge(routes::runs::routes())
+        .merge(routes::secrets::routes())
         .merge(routes::setup::routes())
         .merge(routes::status::routes())
         .merge(routes::usage::routes())

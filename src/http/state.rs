@@ -22,6 +22,7 @@ use crate::services::ledger::Ledger;
 use crate::services::licensing::Licensing;
 use crate::services::plans::Plans;
 use crate::services::recall::Recall;
+use crate::services::secrets::Secrets;
 use crate::store::Store;
 
 /// The features and services that handlers call. Cheap to clone: every field is.
@@ -59,6 +60,8 @@ pub struct AppState {
     pub recall: Recall,
     /// Time and randomness.
     pub seams: Seams,
+    /// What is encrypted at rest.
+    pub secrets: Secrets,
     /// The first start.
     pub setup: Setup,
     /// Wake-ups for followers of streams.

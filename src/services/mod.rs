@@ -1,5 +1,5 @@
 //! What features share. Each service may import only those listed before it:
-//! egress, mail, audit, auth, companies, licensing, plans, ledger, collect, embed, gateway, recall, miners, backup.
+//! secrets, egress, mail, audit, auth, companies, licensing, plans, ledger, collect, embed, gateway, recall, miners, backup.
 
 pub mod audit;
 pub mod auth;
@@ -12,3 +12,4 @@ pub mod ledger;
 pub mod licensing;
 pub mod plans;
 pub mod recall;
+pub mod secrets;

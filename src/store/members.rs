@@ -52,7 +52,7 @@ impl Store {
                 "SELECT {USER_COLUMNS}, memberships.role, memberships.created_at,
                         (SELECT max(sessions.last_seen_at) FROM sessions WHERE sessions.user_id = users.id)
                  FROM memberships JOIN users ON users.id = memberships.user_id
-                 WHERE memberships.company_id = ?1 ORDER BY memberships.role = 'owner' DESC, lower(users.name), users.id"
+                 WHERE memberships.company_id = ?1 ORDER BY memberships.role = 'owner' DESC, lower(opened('users', 'name', users.id, users.name)), users.id"
             );
             let mut statement = conn.prepare_cached(&sql)?;
             let members = statement.query_map([&company], |row| {

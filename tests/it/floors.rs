@@ -3,8 +3,23 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const SERVICES: [&str; 14] =
-    ["egress", "mail", "audit", "auth", "companies", "licensing", "plans", "ledger", "collect", "embed", "gateway", "recall", "miners", "backup"];
+const SERVICES: [&str; 15] = [
+    "secrets",
+    "egress",
+    "mail",
+    "audit",
+    "auth",
+    "companies",
+    "licensing",
+    "plans",
+    "ledger",
+    "collect",
+    "embed",
+    "gateway",
+    "recall",
+    "miners",
+    "backup",
+];
 
 fn floor(room: &str) -> Option<u8> {
     Some(match room {

@@ -16,6 +16,7 @@ pub mod members;
 pub mod recall;
 pub mod reports;
 pub mod runs;
+pub mod secrets;
 pub mod setup;
 pub mod status;
 pub mod usage;
