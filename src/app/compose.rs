@@ -24,6 +24,7 @@ use crate::jobs::chat_runner::ChatRunner;
 use crate::jobs::documents::DocumentIngest;
 use crate::jobs::{ChatRetention, ClockMark, Driver, IdleMemory, Ingest, Reconciler, Retention, RunDriver, Schedule, SecretRotation, SessionEnds};
 use crate::model::installation::new_install_id;
+use crate::services::api_keys::ApiKeys;
 use crate::services::audit::Audit;
 use crate::services::auth::bootstrap::{Bootstrap, BootstrapStart};
 use crate::services::auth::{Auth, AuthSettings};
@@ -78,6 +79,7 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
     let Ground { store, seams, tasks, signals, config } = &ground;
 
     let auth = Auth::new(store.clone(), seams.clone(), tasks.clone(), &auth_settings(config)).map_err(StartError::part("password hashing"))?;
+    let api_keys = ApiKeys::new(store.clone(), seams.clone());
     let companies = Companies::new(store.clone(), seams.clone());
     let secrets = ground.secrets();
     let audit = Audit::new(store.clone(), seams.clone(), dir.clone());
@@ -99,6 +101,7 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
     let facts = facts(config, certificate_fingerprint);
     let (store, seams, tasks, signals) = (store.clone(), seams.clone(), tasks.clone(), signals.clone());
     let state = AppState {
+        api_keys,
         audit,
         auth,
         automations,

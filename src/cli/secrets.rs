@@ -129,7 +129,6 @@ fn rotate(data: &DataDirArgument) -> CommandResult {
 }
 
 /// Follows a running server, which changes the keys by itself.
-#[expect(clippy::disallowed_methods, reason = "a command waits in real time for another process")]
 fn watch(data: &DataDirArgument, bar: &ProgressBar) -> CommandResult {
     let (mut left_before, mut looks) = (u64::MAX, 0);
     loop {

@@ -28,6 +28,7 @@ struct Api;
 pub fn api() -> (Router<AppState>, Document) {
     OpenApiRouter::with_openapi(Api::openapi())
         .merge(routes::account::routes())
+        .merge(routes::api_keys::routes())
         .merge(routes::audit::routes())
         .merge(routes::auth::routes())
         .merge(routes::chat_runs::routes())

@@ -14,6 +14,7 @@ use crate::features::chat::Chat;
 use crate::features::documents::Documents;
 use crate::features::members::Members;
 use crate::features::setup::Setup;
+use crate::services::api_keys::ApiKeys;
 use crate::services::audit::Audit;
 use crate::services::auth::Auth;
 use crate::services::companies::Companies;
@@ -28,6 +29,8 @@ use crate::store::Store;
 /// The features and services that handlers call. Cheap to clone: every field is.
 #[derive(Clone)]
 pub struct AppState {
+    /// API keys of members.
+    pub api_keys: ApiKeys,
     /// The audit log.
     pub audit: Audit,
     /// Who is asking.

@@ -1,6 +1,7 @@
 //! What features share. Each service may import only those listed before it:
-//! secrets, egress, mail, audit, auth, companies, licensing, plans, ledger, collect, embed, gateway, recall, miners, backup.
+//! secrets, egress, mail, audit, auth, api_keys, companies, licensing, plans, ledger, collect, embed, gateway, recall, miners, backup.
 
+pub mod api_keys;
 pub mod audit;
 pub mod auth;
 pub mod collect;

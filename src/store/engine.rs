@@ -116,6 +116,12 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
+/// Empties the write-ahead log into the database and cuts it to nothing, so that earlier values do not stay in it. `false`: somebody reads.
+pub(super) fn truncate_log(path: &Path) -> Result<bool, OpenError> {
+    let busy = open_writer(path)?.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+    busy.map(|busy| busy == 0).map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })
+}
+
 /// Opens the database for reading only.
 pub(super) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
     register_extensions();

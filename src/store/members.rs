@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
+use super::api_keys::end_keys;
 use super::audit::append_audit;
 use super::companies::insert_membership;
 use super::users::{USER_COLUMNS, read_user};
@@ -84,6 +85,7 @@ impl Store {
                 None => {
                     tx.prepare_cached("DELETE FROM memberships WHERE company_id = ?1 AND user_id = ?2")?
                         .execute((&change.company, &change.member))?;
+                    end_keys(tx, &change.member, Some(&change.company), change.at)?;
                 }
             }
             append_audit(tx, &audit)?;

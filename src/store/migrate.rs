@@ -106,7 +106,7 @@ pub(super) fn up(connection: &mut Connection, dir: &DataDir, now: Timestamp) -> 
     Ok(())
 }
 
-fn apply(connection: &mut Connection, migration: &Migration, now: Timestamp) -> Result<(), rusqlite::Error> {
+pub(super) fn apply(connection: &mut Connection, migration: &Migration, now: Timestamp) -> Result<(), rusqlite::Error> {
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     transaction.execute_batch(migration.sql)?;
     transaction.execute(

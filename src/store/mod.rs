@@ -1,5 +1,6 @@
 //! All SQL. One writer thread that commits in groups, a pool of read-only connections, and one file per noun.
 
+pub mod api_keys;
 pub mod audit;
 pub mod backup;
 pub mod bootstrap;
@@ -62,9 +63,9 @@ pub struct Store {
 }
 
 struct Inner {
-    // Dropped in this order: the writer finishes what it was given before the lock is let go.
-    writer: Writer,
+    // Dropped in this order: the writer's connection closes last and so empties the log into the database, before the lock is let go.
     readers: Readers,
+    writer: Writer,
     vectors: VectorScan,
     vault: Vault,
     _lock: Option<InstanceLock>,

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::audit::append_audit;
 use super::sealing::{COLUMNS, SealedColumn};
-use super::{Store, StoreError};
+use super::{Store, StoreError, engine};
 use crate::base::clock::Timestamp;
 use crate::base::vault::{Keeping, KeyId, Place, Vault, VaultError, keeping};
 use crate::model::audit::{Actor, Entry};
@@ -149,6 +149,11 @@ impl Store {
         let finished = finished.await?;
         if finished {
             vault.refuse_plain();
+            let path = self.inner.readers.path().to_owned();
+            let emptied = tokio::task::spawn_blocking(move || engine::truncate_log(&path)).await;
+            if !matches!(emptied, Ok(Ok(true))) {
+                tracing::warn!("the write-ahead log was in use: what it held before this change of keys goes with the next restart");
+            }
         }
         Ok(finished)
     }

@@ -3,6 +3,7 @@
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use super::api_keys::end_keys;
 use super::audit::append_audit;
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
@@ -155,6 +156,7 @@ impl Store {
             tx.execute("UPDATE users SET disabled_at = ?2 WHERE id = ?1", (&id, disabled.then_some(at)))?;
             if disabled {
                 tx.execute("UPDATE sessions SET ended_at = ?2 WHERE user_id = ?1 AND ended_at IS NULL", (&id, at))?;
+                end_keys(tx, &id, None, at)?;
             }
             append_audit(tx, &audit)?;
             Ok(UserDisabled::Done(User { disabled_at: disabled.then_some(at), ..user }))

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const SERVICES: [&str; 15] = [
+const SERVICES: [&str; 16] = [
     "secrets",
     "egress",
     "mail",

@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 
 use crate::base::clock::Timestamp;
 use crate::features::members::MemberError;
-use crate::http::caller::{CompanyAdmin, CompanyMember, Ids, RequestOrigin};
+use crate::http::caller::{CompanyAdmin, CompanySession, Ids, RequestOrigin};
 use crate::http::errors::ErrorEnvelope;
 use crate::http::extract::ValidJson;
 use crate::http::{ApiError, AppState};
@@ -75,7 +75,7 @@ struct MemberPath {
     (status = 200, body = MemberList),
     (status = 404, body = ErrorEnvelope),
 ))]
-async fn list(State(state): State<AppState>, member: CompanyMember) -> Result<Json<MemberList>, ApiError> {
+async fn list(State(state): State<AppState>, member: CompanySession) -> Result<Json<MemberList>, ApiError> {
     let members = state.members.list(&member.company.id).await?;
     Ok(Json(MemberList { members: members.into_iter().map(MemberView::from).collect() }))
 }
@@ -109,7 +109,7 @@ async fn change(
 ))]
 async fn remove(
     State(state): State<AppState>,
-    member: CompanyMember,
+    member: CompanySession,
     Ids(path): Ids<MemberPath>,
     RequestOrigin(origin): RequestOrigin,
 ) -> Result<StatusCode, ApiError> {

@@ -1,6 +1,7 @@
 //! One file per noun: its handlers and their transfer objects.
 
 pub mod account;
+pub mod api_keys;
 pub mod audit;
 pub mod auth;
 pub mod chat_runs;

@@ -97,9 +97,9 @@ async fn show(State(state): State<AppState>, CompanyDev(member): CompanyDev, Que
     if !(1..=DAYS_MAX).contains(&days) {
         return Err(ApiError::invalid("days", format!("A number from 1 to {DAYS_MAX} is expected.")));
     }
-    let balance = state.ledger.balance(&member.caller.user.id).await?;
+    let balance = state.ledger.balance(&member.user().id).await?;
     let ledger::Usage { totals_by_type, by_day, by_model } = state.ledger.usage(&member.company.id, days).await?;
-    let statement = state.ledger.statement(&member.caller.user.id, STATEMENT_ROWS).await?;
+    let statement = state.ledger.statement(&member.user().id, STATEMENT_ROWS).await?;
     Ok(Json(UsageView {
         balance: balance.balance,
         reserved: balance.reserved,
