@@ -13,7 +13,14 @@ async fn make(user: &User, company: &str, scopes: &[&str], days: u32) -> (User, 
     let made = user.post(&format!("{company}/api-keys"), json!({ "name": "A program", "scopes": scopes, "expires_in_days": days })).await;
     let token = made["token"].as_str().unwrap().to_owned();
     assert!(token.starts_with(made["api_key"]["prefix"].as_str().unwrap()) && token.starts_with("onsk_"));
-    (User { token: Some(token), ..user.clone() }, format!("{company}/api-keys/{}", made["api_key"]["id"].as_str().unwrap()))
+    (with(user, &token), format!("{company}/api-keys/{}", made["api_key"]["id"].as_str().unwrap()))
+}
+
+/// A program of its own with this token.
+fn with(user: &User, token: &str) -> User {
+    let mut program = User::anonymous(&user.base);
+    program.token = Some(token.to_owned());
+    program
 }
 
 async fn status(user: &User, method: Method, path: &str) -> (u16, String) {
@@ -150,7 +157,7 @@ async fn keys_and_their_requests_are_bounded_and_what_is_asked_for_is_checked() 
     app.advance(Duration::from_secs(2));
     program.get(&path).await;
     for token in ["onsk_", "onsk_x", &format!("onsk_{}", "0".repeat(52))] {
-        let stranger = User { token: Some(token.to_owned()), ..app.user.clone() };
+        let stranger = with(&app.user, token);
         assert_eq!(stranger.try_send(Method::GET, &path, None).await.0, StatusCode::UNAUTHORIZED);
     }
 }

@@ -9,6 +9,7 @@ const SERVICES: [&str; 16] = [
     "mail",
     "audit",
     "auth",
+    "api_keys",
     "companies",
     "licensing",
     "plans",
