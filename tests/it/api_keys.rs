@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use onsite::http::scopes;
+use onsite::model::api_key::Scope;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -64,6 +66,39 @@ async fn a_key_does_what_its_scopes_say_in_its_company_and_nothing_privileged() 
     }
     // Setup is over for everybody, and is no way around either.
     assert_eq!(status(&all, Method::GET, "/api/setup").await.0, 404);
+}
+
+/// Every route of the description: without the scope it needs a key is refused, and where no scope is named no key gets in, whatever its owner may.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_route_needs_its_scope_or_a_session() {
+    let app = TestApp::start().await.with_admin().await;
+    let company = app.company().await;
+    let mut without = Vec::new();
+    for left_out in Scope::ALL {
+        let scopes: Vec<_> = Scope::ALL.into_iter().filter(|scope| *scope != left_out).map(Scope::as_str).collect();
+        without.push((left_out, make(&app.user, &company, &scopes, 1).await.0));
+    }
+    let (all, _) = make(&app.user, &company, &EVERY_SCOPE, 1).await;
+    let nobody = User::anonymous(&app.user.base);
+    let (mut open, mut closed) = (0, 0);
+    for (method, template) in crate::isolation::routes() {
+        let path = template.replace("/api/companies/{company}", &company).replace(['{', '}'], "x");
+        if status(&nobody, method.clone(), &path).await.0 != 401 {
+            continue;
+        }
+        match scopes::needed(&method, &template) {
+            Some(scope) => {
+                let (_, key) = without.iter().find(|(left_out, _)| *left_out == scope).unwrap();
+                assert_eq!(status(key, method.clone(), &path).await, (403, "scope_missing".into()), "{method} {template}");
+                open += 1;
+            }
+            None => {
+                assert_eq!(status(&all, method.clone(), &path).await, (403, "key_not_allowed".into()), "{method} {template}");
+                closed += 1;
+            }
+        }
+    }
+    assert!(open > 25 && closed > 25, "{open} {closed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -109,13 +109,14 @@ const TABLE: &[(&str, &str, May, &str)] = &[
 /// What is there before any user is, and then never again: tested with the first start.
 const SETUP: [&str; 2] = ["GET /api/setup", "POST /api/setup/redeem"];
 
-fn routes() -> Vec<String> {
+/// Every route of the description: method and path as the router has it.
+pub fn routes() -> Vec<(Method, String)> {
     let document = serde_json::to_value(onsite::http::router::api().1).unwrap();
+    let methods = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
     let mut found = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
-        found.extend(
-            ["get", "post", "put", "patch", "delete"].iter().filter(|m| item.get(**m).is_some()).map(|m| format!("{} {path}", m.to_uppercase())),
-        );
+        let there = methods.iter().filter(|method| item.get(method.as_str().to_lowercase()).is_some());
+        found.extend(there.map(|method| (method.clone(), path.clone())));
     }
     found
 }
@@ -123,7 +124,7 @@ fn routes() -> Vec<String> {
 #[test]
 fn every_route_has_a_row() {
     let rows: Vec<String> = TABLE.iter().map(|(method, path, ..)| format!("{method} {path}")).chain(SETUP.map(str::to_owned)).collect();
-    let routes = routes();
+    let routes: Vec<String> = routes().into_iter().map(|(method, path)| format!("{method} {path}")).collect();
     let without: Vec<_> = routes.iter().filter(|route| !rows.contains(route)).collect();
     let gone: Vec<_> = rows.iter().filter(|row| !routes.contains(row)).collect();
     assert!(without.is_empty() && gone.is_empty(), "without a row: {without:?}; rows without a route: {gone:?}");
