@@ -10,6 +10,7 @@ use futures_util::stream::{self, StreamExt};
 use onsite::base::clock::Timestamp;
 use onsite::base::paths::DataDir;
 use onsite::base::seams::Seams;
+use onsite::base::vault::Vault;
 use onsite::model::ids::UserId;
 use onsite::model::ledger::{Posting, TxType};
 use onsite::store::{Store, StoreOptions};
@@ -24,10 +25,10 @@ fn main() {
     let parent = std::env::args().skip(1).find(|argument| !argument.starts_with("--")).map_or_else(std::env::temp_dir, Into::into);
     let folder = tempfile::tempdir_in(&parent).expect("a temporary folder");
     let dir = DataDir::new(folder.path());
-    let store = Store::open(&dir, StoreOptions { readers_max: 2, now: NOW }).expect("a store");
+    let store = Store::open(&dir, StoreOptions { readers_max: 2, now: NOW, vault: Vault::without_key(&Seams::system()) }).expect("a store");
     let user = UserId::new(&Seams::system());
     let connection = rusqlite::Connection::open(dir.database()).expect("a connection");
-    let sql = "INSERT INTO users (id, email, name, password_hash, created_at) VALUES (?1, ?1, 'bench', '', 0)";
+    let sql = "INSERT INTO users (id, email_index, name, password_hash, created_at) VALUES (?1, ?1, x'0041', '', 0)";
     connection.execute(sql, [user.as_str()]).expect("a user");
     drop(connection);
 

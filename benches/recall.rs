@@ -13,6 +13,7 @@ use onsite::base::clock::Timestamp;
 use onsite::base::paths::DataDir;
 use onsite::base::random::{Random, SeededRandom};
 use onsite::base::seams::Seams;
+use onsite::base::vault::Vault;
 use onsite::model::chunk::{ChunkBody, ChunkId, ChunkMetadata, ChunkType, Origin};
 use onsite::model::ids::{CompanyId, UserId, WidgetId};
 use onsite::store::chunk_index::ChunkQuery;
@@ -167,11 +168,11 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 
 fn fill(dir: &DataDir, random: &SeededRandom, topics: &[Vec<f32>]) -> Bench {
     let seams = Seams::system();
-    let store = Store::open(dir, StoreOptions { readers_max: 2, now: NOW }).expect("a store");
+    let store = Store::open(dir, StoreOptions { readers_max: 2, now: NOW, vault: Vault::without_key(&Seams::system()) }).expect("a store");
     let user = UserId::new(&seams);
     let companies: Vec<CompanyId> = (0..COMPANIES).map(|_| CompanyId::new(&seams)).collect();
     let connection = rusqlite::Connection::open(dir.database()).expect("a connection");
-    let sql = "INSERT INTO users (id, email, name, password_hash, created_at) VALUES (?1, ?1, 'bench', '', 0)";
+    let sql = "INSERT INTO users (id, email_index, name, password_hash, created_at) VALUES (?1, ?1, x'0041', '', 0)";
     connection.execute(sql, [user.as_str()]).expect("a user");
     for (number, company) in companies.iter().enumerate() {
         let sql = "INSERT INTO companies (id, number, name, created_at, created_by) VALUES (?1, ?2, 'bench', 0, ?3)";

@@ -8,6 +8,7 @@ use crate::base::paths::DataDir;
 use crate::base::seams::Seams;
 use crate::base::signal::{Nudge, Signals};
 use crate::base::tasks::Tasks;
+use crate::base::vault::Keeping;
 use crate::config::Config;
 use crate::features::automations::{Automations, AutomationsParts, AutomationsSettings, BuiltInExtractor, Library, RecallIngester, WebCollector};
 use crate::features::chat::{Chat, ChatParts, ChatSettings};
@@ -19,8 +20,9 @@ use crate::http::metrics::Metrics;
 use crate::http::state::Facts;
 use crate::jobs::chat_runner::ChatRunner;
 use crate::jobs::documents::DocumentIngest;
-use crate::jobs::{ChatRetention, ClockMark, Driver, IdleMemory, Ingest, Reconciler, Retention, RunDriver, Schedule, SessionEnds};
+use crate::jobs::{ChatRetention, ClockMark, Driver, IdleMemory, Ingest, Reconciler, Retention, RunDriver, Schedule, SecretRotation, SessionEnds};
 use crate::model::installation::new_install_id;
+use crate::services::api_keys::ApiKeys;
 use crate::services::audit::Audit;
 use crate::services::auth::bootstrap::{Bootstrap, BootstrapStart};
 use crate::services::auth::{Auth, AuthSettings};
@@ -34,6 +36,7 @@ use crate::services::licensing::{Licensing, LicensingSettings, build_date, keys:
 use crate::services::plans::Plans;
 use crate::services::readiness::Readiness;
 use crate::services::recall::{Recall, RecallSettings};
+use crate::services::secrets::Secrets;
 use crate::services::streams::Streams;
 use crate::store::{Store, StoreOptions};
 
@@ -71,14 +74,16 @@ pub struct Composed {
 /// When the database cannot be opened or a part cannot be made.
 pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
     let Parts { dir, config, seams, tasks, certificate_fingerprint } = parts;
-    let options = StoreOptions { readers_max: size(config.server.readers_max), now: seams.now() };
+    let options = StoreOptions { readers_max: size(config.server.readers_max), now: seams.now(), vault: config.auth.vault(&seams) };
     let store = Store::open(&dir, options)?;
     store.open_installation(new_install_id(&seams), seams.now()).await.map_err(StartError::part("the installation"))?;
     let ground = Ground { store, seams, tasks, signals: Signals::default(), config };
     let Ground { store, seams, tasks, signals, config } = &ground;
 
     let auth = Auth::new(store.clone(), seams.clone(), tasks.clone(), &auth_settings(config)).map_err(StartError::part("password hashing"))?;
+    let api_keys = ApiKeys::new(store.clone(), seams.clone());
     let companies = Companies::new(store.clone(), seams.clone());
+    let secrets = ground.secrets();
     let audit = Audit::new(store.clone(), seams.clone(), dir.clone());
     let token = Bootstrap::new(store.clone(), seams.clone(), dir);
     let bootstrap = token.start(config.appliance.bootstrap_token.clone()).await.map_err(StartError::part("the bootstrap token"))?;
@@ -99,6 +104,7 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
     let (store, seams, tasks) = (store.clone(), seams.clone(), tasks.clone());
     let streams = Streams::new(store.clone(), signals.clone());
     let state = AppState {
+        api_keys,
         audit,
         auth,
         automations,
@@ -116,6 +122,7 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
         readiness: Readiness::new(store.clone()),
         recall,
         seams,
+        secrets,
         setup,
         streams,
         tasks,
@@ -133,6 +140,13 @@ struct Ground {
 }
 
 impl Ground {
+    fn secrets(&self) -> Secrets {
+        if self.store.sealing_with() == Keeping::Plain {
+            tracing::warn!("encryption_at_rest: DB_ENCRYPTION_KEY is not set, so secrets and personal fields are kept unencrypted");
+        }
+        Secrets::new(self.store.clone(), self.seams.clone(), self.tasks.clone())
+    }
+
     async fn egress(&self) -> Result<Egress, StartError> {
         let extra_authorities = self.config.appliance.extra_ca_file.clone().map(Into::into);
         let settings = EgressSettings { extra_authorities, ..EgressSettings::default() };
@@ -218,9 +232,9 @@ fn facts(config: &Config, certificate_fingerprint: Option<String>) -> Facts {
 
 /// Starts the recurring tasks.
 pub fn start_jobs(composed: &Composed) {
-    let Composed { state: AppState { auth, automations, chat, documents, licensing, seams, tasks, .. }, store, .. } = composed;
+    let Composed { state: AppState { auth, automations, chat, documents, licensing, seams, secrets, tasks, .. }, store, .. } = composed;
     let driver = Driver::new(tasks.clone(), seams.clone());
-    let jobs: [(Arc<dyn Reconciler>, Nudge); 10] = [
+    let jobs: [(Arc<dyn Reconciler>, Nudge); 11] = [
         (Arc::new(ChatRetention(chat.clone())), Nudge::default()),
         (Arc::new(ChatRunner::new(chat.clone())), chat.nudge()),
         (Arc::new(ClockMark(licensing.clone())), Nudge::default()),
@@ -230,6 +244,7 @@ pub fn start_jobs(composed: &Composed) {
         (Arc::new(Retention(automations.clone())), Nudge::default()),
         (Arc::new(RunDriver(automations.clone())), automations.run_nudge()),
         (Arc::new(Schedule(automations.clone())), Nudge::default()),
+        (Arc::new(SecretRotation(secrets.clone())), Nudge::default()),
         (Arc::new(SessionEnds(auth.clone())), Nudge::default()),
     ];
     for (job, nudge) in jobs {

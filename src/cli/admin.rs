@@ -32,7 +32,7 @@ impl AdminCommand {
         let Self::Recover { email, data } = self;
         let email: Email = email.parse().map_err(|error| Failure::Usage(format!("--email: {error}")))?;
         let (dir, seams) = (data.dir(), Seams::system());
-        let store = open_stopped(&dir, &seams, &format!("admin recover --email {email}"))?;
+        let store = open_stopped(&data, &seams, &format!("admin recover --email {email}"))?;
         let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(Failure::failed)?;
         let link = runtime.block_on(recover_admin(&store, &seams, email.clone())).map_err(Failure::failed)?;
         let link = link.ok_or_else(|| Failure::failed(format!("there is no account of {email}: name the address that the admin signs in with")))?;

@@ -38,7 +38,7 @@ impl BootstrapCommand {
     pub(in crate::cli) fn run(self) -> CommandResult {
         match self {
             Self::Status { data, json } => status(&data.dir(), json),
-            Self::Reissue { data } => reissue(&data.dir()),
+            Self::Reissue { data } => reissue(&data),
         }
     }
 }
@@ -92,9 +92,10 @@ fn status_json(status: &BootstrapStatus, now: Timestamp, running: bool) -> serde
     json!({"setup": "open", "token": token, "server_running": running})
 }
 
-fn reissue(dir: &DataDir) -> CommandResult {
+fn reissue(data: &DataDirArgument) -> CommandResult {
+    let dir = &data.dir();
     let seams = Seams::system();
-    let store = open_stopped(dir, &seams, "bootstrap reissue")?;
+    let store = open_stopped(data, &seams, "bootstrap reissue")?;
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(Failure::failed)?;
     let issued = runtime.block_on(Bootstrap::new(store, seams, dir.clone()).reissue()).map_err(Failure::failed)?;
     say(format!("a new bootstrap token is in {}, until {}; earlier ones open nothing any more", issued.file.display(), issued.expires_at));

@@ -7,10 +7,11 @@ use serde_json::json;
 use super::DataDirArgument;
 use super::outcome::{CommandResult, Failure, say, table};
 use crate::base::paths::DataDir;
+use crate::base::seams::Seams;
 use crate::config::definition::{Definition, Used};
 use crate::config::sources::Origin;
 use crate::config::{Config, definitions};
-use crate::store::{self, migrate};
+use crate::store::{self, migrate, secrets};
 
 /// Below this much free disk the doctor warns: a run's material and a backup need room.
 const FREE_BYTES_MIN: u64 = 1 << 30;
@@ -75,6 +76,7 @@ impl Doctor {
         let mut checks = vec![folder(&dir), free_space(&dir), schema(&dir)];
         if let Some(config) = &config {
             checks.push(recall(config));
+            checks.push(encryption(&dir, config));
         }
         let failed = settings.iter().chain(&checks).any(|finding: &Finding| finding.state == State::Failed);
         if self.json {
@@ -193,4 +195,35 @@ fn recall(config: &Config) -> Finding {
             "set AUTOMATION_VECTORSTORE_ENABLED=1 so that answers recall what automations collected",
         )
     }
+}
+
+/// Secrets and personal fields: whether there is a key, whether it opens the database, and whether everything is under it.
+fn encryption(dir: &DataDir, config: &Config) -> Finding {
+    let (name, expected) = ("encryption_at_rest", "DB_ENCRYPTION_KEY set, everything encrypted with it");
+    let vault = config.auth.vault(&Seams::system());
+    let path = dir.database();
+    let found = path.exists().then(|| -> Result<_, String> {
+        let connection = store::open_read_only(&path).map_err(|error| error.to_string())?;
+        secrets::check_keys(&connection, &vault).map_err(|error| error.to_string())?;
+        // A database that waits for its migrations has no envelopes yet.
+        Ok(secrets::secrets_status_in(&connection).ok())
+    });
+    let waiting = match found.transpose() {
+        Err(error) => return finding(name, expected, "the keys do not open the database", State::Failed, error),
+        Ok(status) => status.flatten().map_or(0, |status| status.otherwise_than(vault.keeping())),
+    };
+    if vault.current().is_none() {
+        let remedy = "make a key with `onsite secrets new-key`, keep a copy away from this server, set DB_ENCRYPTION_KEY and restart";
+        return finding(name, expected, "critical: no key, so secrets and personal fields are kept unencrypted", State::Warning, remedy);
+    }
+    if waiting > 0 {
+        return finding(
+            name,
+            expected,
+            format!("{waiting} values wait"),
+            State::Warning,
+            "the running server encrypts them; or run `onsite secrets rotate`",
+        );
+    }
+    finding(name, expected, "on", State::Ok, "")
 }

@@ -36,7 +36,7 @@ impl MigrateCommand {
     pub(in crate::cli) fn run(self) -> CommandResult {
         match self {
             Self::Status { data, json } => show(&data.dir(), json),
-            Self::Up { data, json } => up(&data.dir(), json),
+            Self::Up { data, json } => up(&data, json),
         }
     }
 }
@@ -59,11 +59,12 @@ fn show(dir: &DataDir, json: bool) -> CommandResult {
     Ok(())
 }
 
-fn up(dir: &DataDir, json: bool) -> CommandResult {
+fn up(data: &DataDirArgument, json: bool) -> CommandResult {
+    let dir = &data.dir();
     let (applied, waiting): (Vec<_>, Vec<_>) = states(dir)?.into_iter().partition(|state| state.applied_at.is_some());
     let waiting: Vec<String> = waiting.into_iter().map(|state| state.name).collect();
     if !waiting.is_empty() {
-        open_stopped(dir, &Seams::system(), "migrate up")?;
+        open_stopped(data, &Seams::system(), "migrate up")?;
     }
     if json {
         say(json!({ "applied": waiting }));

@@ -14,6 +14,7 @@ mod license;
 mod local;
 mod migrate;
 mod outcome;
+mod secrets;
 mod serve;
 
 use std::path::PathBuf;
@@ -64,6 +65,9 @@ enum Command {
     /// Show the state of the database schema, or bring it up to date.
     #[command(subcommand)]
     Migrate(migrate::MigrateCommand),
+    /// Look after what is encrypted at rest.
+    #[command(subcommand)]
+    Secrets(secrets::SecretsCommand),
 }
 
 /// Which data folder a command works on.
@@ -100,6 +104,7 @@ pub fn main() -> ExitCode {
         Command::Ledger(command) => command.run(),
         Command::License(command) => command.run(),
         Command::Migrate(command) => command.run(),
+        Command::Secrets(command) => command.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,7 +1,9 @@
 //! Sessions, factors and mail.
 
 use super::definition::{Kind, section};
+use crate::base::seams::Seams;
 use crate::base::secret::Secret;
+use crate::base::vault::{Key, Vault};
 
 section! {
     /// Sessions, factors and mail.
@@ -22,7 +24,17 @@ section! {
         azure_connection_string: Option<Secret<String>> = "AZURE_COMMUNICATION_SERVICES_CONNECTION_STRING", Kind::Secret(None), None, NotYet;
         /// Sender address at Azure Communication Services.
         azure_sender: Option<String> = "AZURE_COMMUNICATION_EMAIL_SENDER", Kind::Text, None, NotYet;
-        /// Key of what is encrypted at rest: 32 bytes in base64.
-        db_encryption_key: Option<Secret<String>> = "DB_ENCRYPTION_KEY", Kind::Secret(None), None, NotYet;
+        /// Key of what is encrypted at rest: 32 bytes in base64, as `onsite secrets new-key` makes one; a Fernet key serves as well. Keep a copy away from this server: without it a backup does not open.
+        db_encryption_key: Option<Key> = "DB_ENCRYPTION_KEY", Kind::Keys(1), None, Yes;
+        /// Keys before it, separated by commas. They open what is not encrypted anew yet; the server does that while it serves, and `onsite secrets status` says when they can go.
+        db_encryption_key_previous: Vec<Key> = "DB_ENCRYPTION_KEY_PREVIOUS", Kind::Keys(8), None, Yes;
+    }
+}
+
+impl Auth {
+    /// The keys as a vault.
+    #[must_use]
+    pub fn vault(&self, seams: &Seams) -> Vault {
+        Vault::new(self.db_encryption_key.clone(), self.db_encryption_key_previous.clone(), seams)
     }
 }

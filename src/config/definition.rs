@@ -1,6 +1,7 @@
 //! What is known about one setting, and how its text is checked.
 
 use crate::base::secret::Secret;
+use crate::base::vault::Key;
 
 /// One setting: everything an operator may ask about it.
 #[derive(Clone, Copy, Debug)]
@@ -45,13 +46,15 @@ pub enum Kind {
     List,
     /// A secret: also from `NAME_FILE` and systemd credentials, never shown. The prefix is what such keys begin with.
     Secret(Option<&'static str>),
+    /// Keys of what is encrypted at rest, separated by commas, at most so many: secrets of 32 bytes in base64.
+    Keys(usize),
 }
 
 impl Kind {
     /// Whether the value must not be shown.
     #[must_use]
     pub const fn is_secret(&self) -> bool {
-        matches!(self, Self::Secret(_))
+        matches!(self, Self::Secret(_) | Self::Keys(_))
     }
 
     /// What may stand here, in words.
@@ -67,6 +70,17 @@ impl Kind {
             Self::List => "words separated by commas".to_owned(),
             Self::Secret(Some(prefix)) => format!("a secret that begins with {prefix}"),
             Self::Secret(None) => "a secret".to_owned(),
+            Self::Keys(1) => "32 bytes in base64".to_owned(),
+            Self::Keys(max) => format!("at most {max} keys of 32 bytes in base64, separated by commas"),
+        }
+    }
+
+    /// What to do about a text that does not hold.
+    #[must_use]
+    pub const fn remedy(&self) -> &'static str {
+        match self {
+            Self::Keys(_) => "put back the key that this database was written with; for a new one run `onsite secrets new-key`",
+            _ => "correct it, or remove it to use the default",
         }
     }
 
@@ -81,9 +95,19 @@ impl Kind {
             Self::Flag => flag(text).is_some(),
             Self::Url => url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()),
             Self::Choice(words) => words.contains(&text),
+            Self::Keys(max) => return keys(text, *max).map(|_| ()).map_err(|why| format!("{}{why}", self.expected())),
             Self::Text | Self::List | Self::Secret(_) => true,
         };
         if holds { Ok(()) } else { Err(self.expected()) }
+    }
+}
+
+fn keys(text: &str, max: usize) -> Result<Vec<Key>, String> {
+    let keys: Result<Vec<Key>, _> = text.split(',').map(str::parse).collect();
+    match keys {
+        Ok(keys) if keys.len() <= max => Ok(keys),
+        Ok(keys) => Err(format!(" ({} keys)", keys.len())),
+        Err(error) => Err(format!(" ({error})")),
     }
 }
 
@@ -134,6 +158,18 @@ impl FromSetting for Option<String> {
 impl FromSetting for Option<Secret<String>> {
     fn from_setting(text: Option<&str>) -> Option<Self> {
         Some(text.map(|text| Secret::new(text.to_owned())))
+    }
+}
+
+impl FromSetting for Option<Key> {
+    fn from_setting(text: Option<&str>) -> Option<Self> {
+        text.map(str::parse).transpose().ok()
+    }
+}
+
+impl FromSetting for Vec<Key> {
+    fn from_setting(text: Option<&str>) -> Option<Self> {
+        text.map_or_else(|| Some(Self::new()), |text| keys(text, usize::MAX).ok())
     }
 }
 

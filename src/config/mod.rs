@@ -133,6 +133,14 @@ impl Config {
             let what = format!("{} is more than DB_POOL_MAX ({})", self.server.readers_min, self.server.readers_max);
             problems.push(Problem::new("DB_POOL_MIN", what, "lower it, or raise DB_POOL_MAX"));
         }
+        if self.auth.db_encryption_key.is_none() && !self.auth.db_encryption_key_previous.is_empty() {
+            let what = "there are earlier keys and no present one";
+            problems.push(Problem::new(
+                "DB_ENCRYPTION_KEY",
+                what,
+                "set it: what was encrypted stays encrypted, so a key is only ever replaced by another",
+            ));
+        }
         if self.models.url.is_some() != self.models.name.is_some() {
             problems.push(Problem::new(
                 "ONSITE_MODEL_URL",
@@ -221,6 +229,25 @@ mod tests {
         assert!(Config::load(&sources(&[("DAILY_FREE_TOKEN_AMOUNT", "5"), ("ALLOW_LOW_DAILY_FREE_TOKENS", "1")], "").0).is_ok());
         assert_eq!(problems(&[("BROWSER_SERVICE_POOL_SIZE", "13")], "")[0].name, "BROWSER_SERVICE_POOL_SIZE");
         assert_eq!(problems(&[("ONSITE_MODEL_URL", "http://127.0.0.1:8080")], "")[0].name, "ONSITE_MODEL_URL");
+    }
+
+    #[test]
+    fn an_encryption_key_is_32_bytes_and_the_refusal_says_what_to_do() {
+        let refused = |text: &str| problems(&[("DB_ENCRYPTION_KEY", text)], "")[0].to_string();
+        let short = refused("c2hvcnQ=");
+        assert!(short.contains("this has 5") && short.contains("onsite secrets new-key") && !short.contains("c2hvcnQ"), "{short}");
+        assert!(refused("not a key at all!").contains("not base64"));
+        let key = "-v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v7-_v4=";
+        let two = format!("{key},{key}");
+        assert!(refused(&two).contains("2 keys"));
+        assert_eq!(problems(&[("DB_ENCRYPTION_KEY_PREVIOUS", key)], "")[0].name, "DB_ENCRYPTION_KEY");
+        let (mut sources, folder) = sources(&[("DB_ENCRYPTION_KEY_PREVIOUS", &two)], "");
+        // As systemd places a credential, with a line end.
+        std::fs::write(folder.path().join("DB_ENCRYPTION_KEY"), format!("{key}\n")).unwrap();
+        sources.environment.insert("CREDENTIALS_DIRECTORY".into(), folder.path().display().to_string());
+        let config = Config::load(&sources).unwrap();
+        assert!(config.auth.db_encryption_key.is_some() && config.auth.db_encryption_key_previous.len() == 2);
+        assert!(!format!("{config:?}").contains("_v7-"));
     }
 
     #[test]

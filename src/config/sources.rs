@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::definition::{Definition, Kind};
+use super::definition::Definition;
 use super::{Problem, definitions};
 use crate::base::text::nearest;
 
@@ -107,7 +107,7 @@ impl Values {
                         problems.push(Problem::new(
                             definition.name,
                             format!("{shown} (from {}) is not {expected}", value.origin),
-                            "correct it, or remove it to use the default",
+                            definition.kind.remedy(),
                         ));
                     }
                     values.insert(definition.name, value);
@@ -150,7 +150,7 @@ fn secret_file(definition: &Definition, environment: &BTreeMap<String, String>) 
         return Some(path.into());
     }
     let credential = Path::new(environment.get("CREDENTIALS_DIRECTORY")?).join(definition.name);
-    (matches!(definition.kind, Kind::Secret(_)) && credential.exists()).then_some(credential)
+    (definition.kind.is_secret() && credential.exists()).then_some(credential)
 }
 
 fn read_secret(path: &Path) -> Result<String, String> {

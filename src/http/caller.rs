@@ -3,18 +3,21 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 
-use axum::extract::{ConnectInfo, FromRef, FromRequestParts, Path};
+use axum::extract::{ConnectInfo, FromRef, FromRequestParts, MatchedPath, Path};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 
 use super::errors::ApiError;
+use super::scopes;
 use super::state::AppState;
 use crate::base::text::truncate;
+use crate::model::api_key::{KeyCaller, is_meant_as_key};
 use crate::model::company::Company;
 use crate::model::ids::CompanyId;
 use crate::model::role::Role;
 use crate::model::session::Origin;
-use crate::model::user::Caller;
+use crate::model::user::{Caller, User};
+use crate::services::api_keys::KeyRefused;
 use crate::store::StoreError;
 
 /// A browser's name for itself is kept to this length, in bytes.
@@ -50,7 +53,7 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestOrigin {
     }
 }
 
-/// Somebody signed in.
+/// Somebody signed in. A program with an API key is not: what takes this extractor, or one made of it, is closed to keys.
 #[derive(Clone, Debug)]
 pub struct Signed(pub Caller);
 
@@ -64,6 +67,9 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let state = AppState::from_ref(state);
         let token = session_token(&parts.headers, state.facts.session_cookie()).ok_or_else(ApiError::unauthorized)?;
+        if is_meant_as_key(token) {
+            return Err(key_not_allowed());
+        }
         state.auth.authenticate(token).await?.map(Self).ok_or_else(ApiError::unauthorized)
     }
 }
@@ -85,9 +91,9 @@ where
     }
 }
 
-/// A member of the company named in the path (`{company}`). To anybody else the company is not there.
+/// A member, signed in, of the company named in the path (`{company}`). To anybody else the company is not there.
 #[derive(Clone, Debug)]
-pub struct CompanyMember {
+pub struct CompanySession {
     /// Who.
     pub caller: Caller,
     /// Which company.
@@ -96,23 +102,70 @@ pub struct CompanyMember {
     pub role: Role,
 }
 
+impl<S> FromRequestParts<S> for CompanySession
+where
+    S: Send + Sync,
+    AppState: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Signed(caller) = Signed::from_request_parts(parts, state).await?;
+        let company = company_in_path(parts, state).await?;
+        let membership = AppState::from_ref(state).companies.membership(&company, &caller.user.id).await?;
+        let membership = membership.ok_or_else(ApiError::not_found)?;
+        Ok(Self { caller, company: membership.company, role: membership.role })
+    }
+}
+
+/// How a member comes.
+#[derive(Clone, Debug)]
+pub enum Came {
+    /// Signed in.
+    Session(Caller),
+    /// As a program, with an API key whose scopes hold the route.
+    Key(Box<KeyCaller>),
+}
+
+/// A member of the company named in the path (`{company}`), or a program that acts for one with an API key. To anybody else the company is not
+/// there.
+#[derive(Clone, Debug)]
+pub struct CompanyMember {
+    /// How they come.
+    pub came: Came,
+    /// Which company.
+    pub company: Company,
+    /// What they may do in it.
+    pub role: Role,
+}
+
 impl CompanyMember {
-    /// The same member as they are now; `None` when their session or their membership ended.
+    /// Who, or for whom.
+    #[must_use]
+    pub const fn user(&self) -> &User {
+        match &self.came {
+            Came::Session(caller) => &caller.user,
+            Came::Key(key) => &key.user,
+        }
+    }
+
+    /// The same member as they are now; `None` when their session, their key or their membership ended.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn again(&self, state: &AppState) -> Result<Option<Self>, StoreError> {
-        let Some(caller) = state.auth.still_signed_in(&self.caller).await? else { return Ok(None) };
-        let membership = state.companies.membership(&self.company.id, &caller.user.id).await?;
-        Ok(membership.map(|membership| Self { caller, company: membership.company, role: membership.role }))
+        let came = match &self.came {
+            Came::Session(caller) => state.auth.still_signed_in(caller).await?.map(Came::Session),
+            Came::Key(key) => state.api_keys.still_working(&key.key.id).await?.map(|key| Came::Key(Box::new(key))),
+        };
+        let Some(came) = came else { return Ok(None) };
+        let membership = state.companies.membership(&self.company.id, &self.user().id).await?;
+        Ok(membership.map(|membership| Self { came, company: membership.company, role: membership.role }))
     }
 
     /// Goes on only with at least this role; 403 `role_too_low` else: a member may know what the company has, and that others may do it.
     fn at_least(self, needed: Role) -> Result<Self, ApiError> {
-        if self.role.allows(needed) {
-            return Ok(self);
-        }
-        Err(role_too_low(format!("This needs the role {} in the company; yours is {}.", needed.as_str(), self.role.as_str())))
+        allowed(self.role, needed).map(|()| self)
     }
 }
 
@@ -124,16 +177,66 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        #[derive(serde::Deserialize)]
-        struct InPath {
-            company: String,
+        let app = AppState::from_ref(state);
+        match session_token(&parts.headers, app.facts.session_cookie()) {
+            Some(token) if is_meant_as_key(token) => {
+                let caller = app.api_keys.authenticate(token).await?;
+                let company = company_in_path(parts, state).await?;
+                with_key(parts, &app, caller, &company).await
+            }
+            _ => {
+                let CompanySession { caller, company, role } = CompanySession::from_request_parts(parts, state).await?;
+                Ok(Self { came: Came::Session(caller), company, role })
+            }
         }
-        let Signed(caller) = Signed::from_request_parts(parts, state).await?;
-        let Path(InPath { company }) = Path::from_request_parts(parts, state).await.map_err(|_| ApiError::not_found())?;
-        let company: CompanyId = company.parse().map_err(|_| ApiError::not_found())?;
-        let membership = AppState::from_ref(state).companies.membership(&company, &caller.user.id).await?;
-        let membership = membership.ok_or_else(ApiError::not_found)?;
-        Ok(Self { caller, company: membership.company, role: membership.role })
+    }
+}
+
+/// A key opens its own company only, and of that only the routes of its scopes.
+async fn with_key(parts: &Parts, app: &AppState, caller: KeyCaller, company: &CompanyId) -> Result<CompanyMember, ApiError> {
+    if caller.key.company != *company {
+        return Err(ApiError::not_found());
+    }
+    let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let scope = scopes::needed(&parts.method, route).ok_or_else(key_not_allowed)?;
+    if !caller.key.scopes.allow(scope) {
+        let message = format!("This needs the scope {}; the key has {}.", scope.as_str(), caller.key.scopes);
+        return Err(ApiError::new(StatusCode::FORBIDDEN, "scope_missing", message).remedy("Make a key with this scope."));
+    }
+    let company = app.companies.get(company).await?.ok_or_else(ApiError::not_found)?;
+    Ok(CompanyMember { role: caller.role, came: Came::Key(Box::new(caller)), company })
+}
+
+async fn company_in_path<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<CompanyId, ApiError> {
+    #[derive(serde::Deserialize)]
+    struct InPath {
+        company: String,
+    }
+    let Path(InPath { company }) = Path::from_request_parts(parts, state).await.map_err(|_| ApiError::not_found())?;
+    company.parse().map_err(|_| ApiError::not_found())
+}
+
+fn allowed(role: Role, needed: Role) -> Result<(), ApiError> {
+    if role.allows(needed) {
+        return Ok(());
+    }
+    Err(role_too_low(format!("This needs the role {} in the company; yours is {}.", needed.as_str(), role.as_str())))
+}
+
+/// 403: this takes a person who is signed in.
+fn key_not_allowed() -> ApiError {
+    ApiError::new(StatusCode::FORBIDDEN, "key_not_allowed", "An API key cannot do this.").remedy("Sign in and do it in a session.")
+}
+
+impl From<KeyRefused> for ApiError {
+    fn from(error: KeyRefused) -> Self {
+        match error {
+            KeyRefused::NotWorking => Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "This API key does not work (any more).")
+                .remedy("Make a new one in the company's API keys."),
+            KeyRefused::TooMany(wait) => Self::too_many("too_many_requests", "This API key is used too often.", wait)
+                .remedy("Wait as long as Retry-After says; spread the requests."),
+            KeyRefused::Store(error) => error.into(),
+        }
     }
 }
 
@@ -168,8 +271,23 @@ members_with! {
     CompanyWorker = Member;
     /// A member who sees what the company used.
     CompanyDev = Dev;
-    /// A member who looks after members and keys.
-    CompanyAdmin = Admin;
+}
+
+/// A member, signed in, who looks after members and keys.
+#[derive(Clone, Debug)]
+pub struct CompanyAdmin(pub CompanySession);
+
+impl<S> FromRequestParts<S> for CompanyAdmin
+where
+    S: Send + Sync,
+    AppState: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let member = CompanySession::from_request_parts(parts, state).await?;
+        allowed(member.role, Role::Admin).map(|()| Self(member))
+    }
 }
 
 /// The ids in the path. One that has not the form of an id names nothing.

@@ -8,6 +8,7 @@ pub mod metrics;
 pub mod refusals;
 pub mod router;
 pub mod routes;
+pub mod scopes;
 pub mod security;
 pub mod sse;
 pub mod state;

@@ -28,6 +28,7 @@ struct Api;
 pub fn api() -> (Router<AppState>, Document) {
     OpenApiRouter::with_openapi(Api::openapi())
         .merge(routes::account::routes())
+        .merge(routes::api_keys::routes())
         .merge(routes::audit::routes())
         .merge(routes::auth::routes())
         .merge(routes::chat_runs::routes())
@@ -43,6 +44,7 @@ pub fn api() -> (Router<AppState>, Document) {
         .merge(routes::recall::routes())
         .merge(routes::reports::routes())
         .merge(routes::runs::routes())
+        .merge(routes::secrets::routes())
         .merge(routes::setup::routes())
         .merge(routes::status::routes())
         .merge(routes::usage::routes())

@@ -13,6 +13,7 @@ use crate::features::chat::Chat;
 use crate::features::documents::Documents;
 use crate::features::members::Members;
 use crate::features::setup::Setup;
+use crate::services::api_keys::ApiKeys;
 use crate::services::audit::Audit;
 use crate::services::auth::Auth;
 use crate::services::companies::Companies;
@@ -22,11 +23,14 @@ use crate::services::licensing::Licensing;
 use crate::services::plans::Plans;
 use crate::services::readiness::Readiness;
 use crate::services::recall::Recall;
+use crate::services::secrets::Secrets;
 use crate::services::streams::Streams;
 
 /// The features and services that handlers call. Cheap to clone: every field is.
 #[derive(Clone)]
 pub struct AppState {
+    /// API keys of members.
+    pub api_keys: ApiKeys,
     /// The audit log.
     pub audit: Audit,
     /// Who is asking.
@@ -61,6 +65,8 @@ pub struct AppState {
     pub recall: Recall,
     /// Time and randomness.
     pub seams: Seams,
+    /// What is encrypted at rest.
+    pub secrets: Secrets,
     /// The first start.
     pub setup: Setup,
     /// What followers of runs are shown.

@@ -13,6 +13,7 @@ pub mod ingest;
 pub mod retention;
 pub mod run_driver;
 pub mod scheduler;
+pub mod secret_rotation;
 pub mod session_ends;
 
 pub use chat_retention::ChatRetention;
@@ -24,4 +25,5 @@ pub use ingest::Ingest;
 pub use retention::Retention;
 pub use run_driver::RunDriver;
 pub use scheduler::Schedule;
+pub use secret_rotation::SecretRotation;
 pub use session_ends::SessionEnds;

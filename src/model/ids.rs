@@ -107,6 +107,8 @@ ids! {
     EgressRuleId = "egr_";
     /// A reservation of tokens.
     ReservationId = "rsv_";
+    /// An API key.
+    ApiKeyId = "key_";
     /// An activation code.
     LicenceId = "lic_";
 }

@@ -1,5 +1,6 @@
 //! Pure data and rules. No I/O.
 
+pub mod api_key;
 pub mod audit;
 pub mod bootstrap;
 pub mod chat;

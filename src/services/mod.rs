@@ -1,6 +1,8 @@
 //! What features share. Each service may import only those listed before it:
-//! readiness, streams, egress, mail, audit, auth, companies, licensing, plans, ledger, collect, embed, gateway, recall, miners, backup.
+//! readiness, streams, secrets, egress, mail, audit, auth, api_keys, companies, licensing, plans, ledger, collect, embed, gateway, recall, miners,
+//! backup.
 
+pub mod api_keys;
 pub mod audit;
 pub mod auth;
 pub mod collect;
@@ -13,4 +15,5 @@ pub mod licensing;
 pub mod plans;
 pub mod readiness;
 pub mod recall;
+pub mod secrets;
 pub mod streams;

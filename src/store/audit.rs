@@ -99,7 +99,8 @@ fn actions(conn: &Connection, beginning: &str) -> Result<Vec<String>, StoreError
 fn actors(conn: &Connection, named: &str) -> Result<Vec<String>, StoreError> {
     let mut found = vec![named.to_owned()];
     let mut statement = conn.prepare_cached(
-        "SELECT id FROM users WHERE id <> ?1 AND (substr(lower(name), 1, length(?1)) = lower(?1) OR substr(email, 1, length(?1)) = lower(?1))",
+        "SELECT id FROM users WHERE id <> ?1 AND (substr(lower(opened('users', 'name', id, name)), 1, length(?1)) = lower(?1)
+           OR substr(opened('users', 'email', id, email), 1, length(?1)) = lower(?1))",
     )?;
     found.extend(statement.query_map([named], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?);
     Ok(found)

@@ -207,7 +207,7 @@ pub(crate) mod testing {
         let ids = (company.clone(), user.clone());
         store
             .write("test rows", move |tx| {
-                tx.execute("INSERT INTO users (id, email, name, password_hash, created_at) VALUES (?1, ?1, 'A', '', 0)", [&user])?;
+                tx.execute("INSERT INTO users (id, email_index, name, password_hash, created_at) VALUES (?1, ?1, x'0041', '', 0)", [&user])?;
                 tx.execute(
                     "INSERT INTO companies (id, number, name, created_at, created_by)
                      SELECT ?1, coalesce(max(number), 0) + 1, 'C', 0, ?2 FROM companies",

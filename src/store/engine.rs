@@ -7,6 +7,7 @@ use std::sync::Once;
 use rusqlite::{Connection, OpenFlags};
 
 use super::migrate::MigrateError;
+use super::secrets::KeyError;
 
 /// Why a database was not opened.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +51,9 @@ pub enum OpenError {
     /// The schema stands in the way.
     #[error(transparent)]
     Migrate(#[from] MigrateError),
+    /// The keys do not open it.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
 }
 
 /// The exclusive use of a data folder; let go when dropped, or by the kernel when the process dies.
@@ -100,15 +104,22 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     register_extensions();
     let sqlite = |source| OpenError::Sqlite { path: path.to_owned(), source };
     let connection = Connection::open(path).map_err(sqlite)?;
-    // WAL with FULL: an acknowledged commit has been synced. The time-out only covers a backup or a command line beside the server.
+    // WAL with FULL: an acknowledged commit has been synced. FAST deletion overwrites what was there with zeros where the page is written anyway,
+    // so that a value that was sealed does not stay beside its envelope. The time-out only covers a backup or a command line beside the server.
     connection
         .execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000;
-             PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = ON; PRAGMA journal_size_limit = 67108864;",
+             PRAGMA temp_store = MEMORY; PRAGMA secure_delete = FAST; PRAGMA trusted_schema = ON; PRAGMA journal_size_limit = 67108864;",
         )
         .map_err(sqlite)?;
     connection.set_prepared_statement_cache_capacity(128);
     Ok(connection)
+}
+
+/// Empties the write-ahead log into the database and cuts it to nothing, so that earlier values do not stay in it. `false`: somebody reads.
+pub(super) fn truncate_log(path: &Path) -> Result<bool, OpenError> {
+    let busy = open_writer(path)?.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+    busy.map(|busy| busy == 0).map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })
 }
 
 /// Opens the database for reading only.

@@ -15,7 +15,8 @@ use crate::model::invitation::{Invitation, InvitationState, Invited};
 use crate::model::session::{NewSession, Origin};
 use crate::model::user::User;
 
-const COLUMNS: &str = "invitations.id, invitations.company_id, invitations.email, invitations.role, invitations.invited_by,
+const COLUMNS: &str = "invitations.id, invitations.company_id,
+    opened('invitations', 'email', invitations.id, invitations.email), invitations.role, invitations.invited_by,
     invitations.created_at, invitations.expires_at, invitations.accepted_at, invitations.withdrawn_at";
 /// Invitations shown of a company, the newest.
 const LISTED_MAX: u32 = 500;
@@ -54,12 +55,13 @@ impl Store {
     pub async fn invite(&self, invitation: Invitation, token_hash: [u8; 32], audit: Entry) -> Result<Invitation, StoreError> {
         self.write("invite", move |tx| {
             tx.prepare_cached(
-                "UPDATE invitations SET withdrawn_at = ?3 WHERE company_id = ?1 AND email = ?2 AND accepted_at IS NULL AND withdrawn_at IS NULL",
+                "UPDATE invitations SET withdrawn_at = ?3 WHERE company_id = ?1 AND accepted_at IS NULL AND withdrawn_at IS NULL
+                   AND email_index IN (SELECT value FROM json_each(indexes('invitations.email', ?2)))",
             )?
             .execute((&invitation.company, &invitation.email, invitation.created_at))?;
             tx.prepare_cached(
-                "INSERT INTO invitations (id, company_id, email, role, token_hash, invited_by, created_at, expires_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                "INSERT INTO invitations (id, company_id, email_index, email, role, token_hash, invited_by, created_at, expires_at)
+                 VALUES (?1, ?2, indexed('invitations.email', ?3), sealed('invitations', 'email', ?1, ?3), ?4, ?5, ?6, ?7, ?8)",
             )?
             .execute((
                 &invitation.id,
@@ -172,7 +174,8 @@ fn accept(tx: &Connection, token_hash: [u8; 32], accepter: &Accepter, seats: Opt
 
 fn invited(conn: &Connection, token_hash: [u8; 32]) -> Result<Option<Invited>, StoreError> {
     let sql = format!(
-        "SELECT {}, {COLUMNS}, EXISTS (SELECT 1 FROM users WHERE users.email = invitations.email)
+        "SELECT {}, {COLUMNS}, EXISTS (SELECT 1 FROM users WHERE users.email_index IN (SELECT value FROM
+           json_each(indexes('users.email', opened('invitations', 'email', invitations.id, invitations.email)))))
          FROM invitations JOIN companies ON companies.id = invitations.company_id
          WHERE invitations.token_hash = ?1 AND companies.deleted_at IS NULL",
         companies::COLUMNS

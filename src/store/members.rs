@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
+use super::api_keys::end_keys;
 use super::audit::append_audit;
 use super::companies::insert_membership;
 use super::users::{USER_COLUMNS, read_user};
@@ -49,10 +50,11 @@ impl Store {
     /// When the store fails.
     pub async fn members_of(&self, company: CompanyId, part: Part<UserId>) -> Result<Vec<Member>, StoreError> {
         self.read("list members", move |conn| {
-            let place = "SELECT m.role <> 'owner', lower(u.name), u.id FROM memberships m JOIN users u ON u.id = m.user_id
+            let place =
+                "SELECT m.role <> 'owner', lower(opened('users', 'name', u.id, u.name)), u.id FROM memberships m JOIN users u ON u.id = m.user_id
                          WHERE m.company_id = ?1 AND m.user_id = ?2";
             let further = match part.after {
-                Some(_) => format!("(memberships.role <> 'owner', lower(users.name), users.id) > ({place})"),
+                Some(_) => format!("(memberships.role <> 'owner', lower(opened('users', 'name', users.id, users.name)), users.id) > ({place})"),
                 None => "?2 IS NULL".into(),
             };
             let sql = format!(
@@ -60,7 +62,7 @@ impl Store {
                         (SELECT max(sessions.last_seen_at) FROM sessions WHERE sessions.user_id = users.id)
                  FROM memberships JOIN users ON users.id = memberships.user_id
                  WHERE memberships.company_id = ?1 AND {further}
-                 ORDER BY memberships.role <> 'owner', lower(users.name), users.id LIMIT ?3"
+                 ORDER BY memberships.role <> 'owner', lower(opened('users', 'name', users.id, users.name)), users.id LIMIT ?3"
             );
             let mut statement = conn.prepare_cached(&sql)?;
             let members = statement.query_map((&company, &part.after, part.limit), |row| {
@@ -92,6 +94,7 @@ impl Store {
                 None => {
                     tx.prepare_cached("DELETE FROM memberships WHERE company_id = ?1 AND user_id = ?2")?
                         .execute((&change.company, &change.member))?;
+                    end_keys(tx, &change.member, Some(&change.company), change.at)?;
                 }
             }
             append_audit(tx, &audit)?;

@@ -106,7 +106,7 @@ pub(super) fn up(connection: &mut Connection, dir: &DataDir, now: Timestamp) -> 
     Ok(())
 }
 
-fn apply(connection: &mut Connection, migration: &Migration, now: Timestamp) -> Result<(), rusqlite::Error> {
+pub(super) fn apply(connection: &mut Connection, migration: &Migration, now: Timestamp) -> Result<(), rusqlite::Error> {
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     transaction.execute_batch(migration.sql)?;
     transaction.execute(
@@ -161,7 +161,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_millis(1_795_300_000_000);
 
     fn open(folder: &tempfile::TempDir) -> Result<Store, OpenError> {
-        Store::open(&DataDir::new(folder.path()), StoreOptions { readers_max: 1, now: NOW })
+        Store::open(&DataDir::new(folder.path()), StoreOptions { readers_max: 1, now: NOW, vault: crate::store::testing::vault() })
     }
 
     fn alter(folder: &tempfile::TempDir, sql: &str) {

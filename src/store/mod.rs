@@ -1,5 +1,6 @@
 //! All SQL. One writer thread that commits in groups, a pool of read-only connections, and one file per noun.
 
+pub mod api_keys;
 pub mod audit;
 pub mod backup;
 pub mod bootstrap;
@@ -33,6 +34,8 @@ pub mod run_ingests;
 pub mod run_pages;
 pub mod run_recovery;
 pub mod runs;
+pub mod sealing;
+pub mod secrets;
 pub mod sessions;
 pub mod users;
 mod vector_scan;
@@ -47,6 +50,7 @@ use rusqlite::Connection;
 use crate::base::clock::Timestamp;
 use crate::base::memory;
 use crate::base::paths::DataDir;
+use crate::base::vault::Vault;
 
 pub use engine::{InstanceLock, OpenError, refuse_network_file_system};
 pub use error::StoreError;
@@ -61,20 +65,23 @@ pub struct Store {
 }
 
 struct Inner {
-    // Dropped in this order: the writer finishes what it was given before the lock is let go.
-    writer: Writer,
+    // Dropped in this order: the writer's connection closes last and so empties the log into the database, before the lock is let go.
     readers: Readers,
+    writer: Writer,
     vectors: VectorScan,
+    vault: Vault,
     _lock: Option<InstanceLock>,
 }
 
 /// How the database is opened.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct StoreOptions {
     /// Most read connections at once (`DB_POOL_MAX`).
     pub readers_max: usize,
     /// Now: stamps applied migrations and names the backup taken before them.
     pub now: Timestamp,
+    /// Seals and opens personal fields and secrets (`DB_ENCRYPTION_KEY`).
+    pub vault: Vault,
 }
 
 impl Store {
@@ -87,15 +94,10 @@ impl Store {
         let lock = InstanceLock::take(&dir.lock())?;
         let path = dir.database();
         let mut connection = engine::open_writer(&path)?;
+        secrets::check_keys(&connection, &options.vault)?;
         migrate::up(&mut connection, dir, options.now)?;
-        Ok(Self {
-            inner: Arc::new(Inner {
-                writer: Writer::start(connection)?,
-                readers: Readers::new(&path, options.readers_max),
-                vectors: VectorScan::default(),
-                _lock: Some(lock),
-            }),
-        })
+        secrets::note_key(&mut connection, &options.vault, false, options.now)?;
+        Self::over(connection, &path, options, Some(lock))
     }
 
     /// Opens the database for one command on the server: as [`Store::open`] when nothing serves the folder, else beside the running
@@ -104,21 +106,30 @@ impl Store {
     /// # Errors
     /// As [`Store::open`]; and when the running server is of another version.
     pub fn open_for_command(dir: &DataDir, options: StoreOptions) -> Result<Self, OpenError> {
-        match Self::open(dir, options) {
+        match Self::open(dir, options.clone()) {
             Err(OpenError::InUse { .. }) => {}
             other => return other,
         }
         let path = dir.database();
-        let connection = engine::open_writer(&path)?;
+        let mut connection = engine::open_writer(&path)?;
+        secrets::check_keys(&connection, &options.vault)?;
         if migrate::status(&connection)?.iter().any(|state| state.applied_at.is_none()) {
             return Err(OpenError::OlderServer { path: dir.lock() });
         }
+        secrets::note_key(&mut connection, &options.vault, true, options.now)?;
+        Self::over(connection, &path, options, None)
+    }
+
+    fn over(connection: Connection, path: &Path, options: StoreOptions, lock: Option<InstanceLock>) -> Result<Self, OpenError> {
+        let StoreOptions { readers_max, vault, .. } = options;
+        sealing::register(&connection, &vault).map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
         Ok(Self {
             inner: Arc::new(Inner {
                 writer: Writer::start(connection)?,
-                readers: Readers::new(&path, options.readers_max),
+                readers: Readers::new(path, readers_max, vault.clone()),
                 vectors: VectorScan::default(),
-                _lock: None,
+                vault,
+                _lock: lock,
             }),
         })
     }
@@ -205,10 +216,15 @@ impl std::fmt::Debug for Store {
 pub(crate) mod testing {
     use super::*;
 
+    /// A vault without a key.
+    pub(crate) fn vault() -> Vault {
+        Vault::without_key(&crate::base::seams::Seams::system())
+    }
+
     /// A migrated store in a temporary folder, which lives as long as the returned guard.
     pub(crate) fn store() -> (Store, tempfile::TempDir) {
         let folder = tempfile::tempdir().unwrap();
-        let options = StoreOptions { readers_max: 4, now: Timestamp::from_millis(1_795_300_000_000) };
+        let options = StoreOptions { readers_max: 4, now: Timestamp::from_millis(1_795_300_000_000), vault: vault() };
         let store = Store::open(&DataDir::new(folder.path()), options).unwrap();
         (store, folder)
     }
@@ -225,7 +241,7 @@ pub(crate) mod testing {
         let rows = (user.clone(), company.clone());
         store
             .write("test user and company", move |tx| {
-                tx.execute("INSERT INTO users (id, email, name, password_hash, created_at) VALUES (?1, ?1, 'A', '', 0)", [&rows.0])?;
+                tx.execute("INSERT INTO users (id, email_index, name, password_hash, created_at) VALUES (?1, ?1, x'0041', '', 0)", [&rows.0])?;
                 let sql = "INSERT INTO companies (id, number, name, created_at, created_by)
                            SELECT ?1, coalesce(max(number), 0) + 1, 'C', 0, ?2 FROM companies";
                 Ok(tx.execute(sql, (&rows.1, &rows.0))?)
@@ -297,7 +313,7 @@ mod tests {
     #[test]
     fn a_second_instance_is_told_so() {
         let (_store, folder) = testing::store();
-        let options = StoreOptions { readers_max: 1, now: Timestamp::from_millis(0) };
+        let options = StoreOptions { readers_max: 1, now: Timestamp::from_millis(0), vault: testing::vault() };
         let second = Store::open(&DataDir::new(folder.path()), options);
         assert!(matches!(second, Err(OpenError::InUse { .. })));
     }
@@ -305,7 +321,7 @@ mod tests {
     #[tokio::test]
     async fn a_command_writes_beside_the_server_and_the_server_sees_it() {
         let (server, folder) = testing::store();
-        let options = StoreOptions { readers_max: 1, now: Timestamp::from_millis(0) };
+        let options = StoreOptions { readers_max: 1, now: Timestamp::from_millis(0), vault: testing::vault() };
         let command = Store::open_for_command(&DataDir::new(folder.path()), options).unwrap();
         testing::execute(&command, "INSERT INTO run_events VALUES ('a', 1, 'k', '{}', 0)", []).await;
         testing::execute(&server, "INSERT INTO run_events VALUES ('a', 2, 'k', '{}', 0)", []).await;

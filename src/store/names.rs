@@ -15,7 +15,7 @@ impl Store {
     pub async fn account_names(&self, ids: Vec<String>) -> Result<HashMap<String, String>, StoreError> {
         self.read("names of accounts", move |conn| {
             let mut statement = conn.prepare_cached(
-                "SELECT id, name FROM users WHERE id IN (SELECT value FROM json_each(?1))
+                "SELECT id, opened('users', 'name', id, name) FROM users WHERE id IN (SELECT value FROM json_each(?1))
                  UNION ALL SELECT id, name FROM companies WHERE id IN (SELECT value FROM json_each(?1))",
             )?;
             named(&mut statement, [serde_json::to_string(&ids)?])

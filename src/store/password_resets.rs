@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use super::audit::append_audit;
-use super::users::{USER_COLUMNS, read_user};
+use super::users::{HAS_EMAIL, USER_COLUMNS, read_user};
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
 use crate::model::audit::{Actor, Entry};
@@ -67,7 +67,7 @@ impl Store {
     /// When it could not be kept.
     pub async fn recover_admin(&self, email: Email, link: RecoveryLink, at: Timestamp) -> Result<Option<User>, StoreError> {
         self.write("recover admin", move |tx| {
-            let recovered = format!("UPDATE users SET system_admin = 1, disabled_at = NULL WHERE email = ?1 RETURNING {USER_COLUMNS}");
+            let recovered = format!("UPDATE users SET system_admin = 1, disabled_at = NULL WHERE {HAS_EMAIL} RETURNING {USER_COLUMNS}");
             let Some(user) = tx.query_row(&recovered, [&email], read_user).optional()? else { return Ok(None) };
             tx.execute("UPDATE sessions SET ended_at = ?2 WHERE user_id = ?1 AND ended_at IS NULL", (&user.id, at))?;
             tx.execute("DELETE FROM password_resets WHERE user_id = ?1 AND used_at IS NULL", [&user.id])?;

@@ -9,16 +9,19 @@ use tokio::sync::Semaphore;
 use super::Inner;
 use super::engine::{self, OpenError};
 use super::error::StoreError;
+use super::sealing;
+use crate::base::vault::Vault;
 
 pub(super) struct Readers {
     path: PathBuf,
+    vault: Vault,
     idle: Mutex<Vec<Connection>>,
     places: Arc<Semaphore>,
 }
 
 impl Readers {
-    pub(super) fn new(path: &Path, max: usize) -> Self {
-        Self { path: path.to_owned(), idle: Mutex::new(Vec::new()), places: Arc::new(Semaphore::new(max.max(1))) }
+    pub(super) fn new(path: &Path, max: usize, vault: Vault) -> Self {
+        Self { path: path.to_owned(), vault, idle: Mutex::new(Vec::new()), places: Arc::new(Semaphore::new(max.max(1))) }
     }
 
     /// The database's file.
@@ -54,13 +57,15 @@ impl Readers {
 
     fn take(&self) -> Result<Connection, StoreError> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        match idle {
-            Some(connection) => Ok(connection),
-            None => engine::open_reader(&self.path).map_err(|error| match error {
-                OpenError::Sqlite { source, .. } => source.into(),
-                other => StoreError::corrupt(other.to_string()),
-            }),
+        if let Some(connection) = idle {
+            return Ok(connection);
         }
+        let connection = engine::open_reader(&self.path).map_err(|error| match error {
+            OpenError::Sqlite { source, .. } => source.into(),
+            other => StoreError::corrupt(other.to_string()),
+        })?;
+        sealing::register(&connection, &self.vault)?;
+        Ok(connection)
     }
 
     fn give_back(&self, connection: Connection) {

@@ -329,7 +329,7 @@ pub(crate) mod testing {
         let (company, user) = (CompanyId::new(&seams), UserId::new(&seams));
         let made = (company.clone(), user.clone());
         let add = move |tx: &Connection| {
-            tx.execute("INSERT INTO users (id, email, name, password_hash, created_at) VALUES (?1, ?1, 'n', 'h', 0)", [&user])?;
+            tx.execute("INSERT INTO users (id, email_index, name, password_hash, created_at) VALUES (?1, ?1, x'0041', 'h', 0)", [&user])?;
             tx.execute("INSERT INTO companies (id, number, name, created_at, created_by) VALUES (?1, ?2, 'c', 0, ?3)", (&company, number, &user))?;
             tx.execute("INSERT INTO memberships (company_id, user_id, role, created_at) VALUES (?1, ?2, 'owner', 0)", (&company, &user))?;
             Ok(())

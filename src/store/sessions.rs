@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::audit::append_audit;
-use super::users::read_user;
+use super::users::{USER_COLUMNS, read_user};
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
 use crate::base::text::truncate;
@@ -65,7 +65,7 @@ impl Store {
     /// When the store fails.
     pub async fn session_by_token(&self, token_hash: [u8; 32]) -> Result<Option<(Session, User)>, StoreError> {
         self.read("read session", move |conn| {
-            Ok(conn.prepare_cached(&format!("{SELECT_SESSION} WHERE sessions.token_hash = ?1"))?.query_row([token_hash], read_session).optional()?)
+            Ok(conn.prepare_cached(&select_session("sessions.token_hash = ?1"))?.query_row([token_hash], read_session).optional()?)
         })
         .await
     }
@@ -76,7 +76,7 @@ impl Store {
     /// When the store fails.
     pub async fn session(&self, id: SessionId) -> Result<Option<(Session, User)>, StoreError> {
         self.read("read session", move |conn| {
-            Ok(conn.prepare_cached(&format!("{SELECT_SESSION} WHERE sessions.id = ?1"))?.query_row([&id], read_session).optional()?)
+            Ok(conn.prepare_cached(&select_session("sessions.id = ?1"))?.query_row([&id], read_session).optional()?)
         })
         .await
     }
@@ -87,7 +87,9 @@ impl Store {
     /// When the store fails.
     pub async fn session_addresses(&self, user: UserId) -> Result<Vec<Option<IpAddr>>, StoreError> {
         self.read("read session addresses", move |conn| {
-            let mut statement = conn.prepare_cached("SELECT address FROM sessions WHERE user_id = ?1 ORDER BY created_at DESC LIMIT 200")?;
+            let mut statement = conn.prepare_cached(
+                "SELECT opened('sessions', 'address', id, address) FROM sessions WHERE user_id = ?1 ORDER BY created_at DESC LIMIT 200",
+            )?;
             let addresses = statement.query_map([&user], |row| row.get::<_, Option<String>>(0))?;
             Ok(addresses.map(|address| Ok(address?.and_then(|address| address.parse().ok()))).collect::<Result<_, rusqlite::Error>>()?)
         })
@@ -101,7 +103,8 @@ impl Store {
     pub async fn open_sessions(&self, user: UserId, now: Timestamp) -> Result<Vec<OpenSession>, StoreError> {
         self.read("list sessions", move |conn| {
             let mut statement = conn.prepare_cached(
-                "SELECT id, created_at, last_seen_at, expires_at, address, user_agent FROM sessions
+                "SELECT id, created_at, last_seen_at, expires_at, opened('sessions', 'address', id, address),
+                        opened('sessions', 'user_agent', id, user_agent) FROM sessions
                  WHERE user_id = ?1 AND ended_at IS NULL AND expires_at > ?2 ORDER BY last_seen_at DESC, id LIMIT ?3",
             )?;
             let sessions = statement.query_map((&user, now, LISTED_MAX), |row| {
@@ -163,9 +166,12 @@ impl Store {
 }
 
 /// The columns that [`read_user`] reads come first.
-const SELECT_SESSION: &str = "SELECT users.id, users.email, users.name, users.system_admin, users.disabled_at, users.created_at,
-       sessions.id, sessions.created_at, sessions.last_seen_at, sessions.expires_at, sessions.ended_at
-       FROM sessions JOIN users ON users.id = sessions.user_id";
+fn select_session(rule: &str) -> String {
+    format!(
+        "SELECT {USER_COLUMNS}, sessions.id, sessions.created_at, sessions.last_seen_at, sessions.expires_at, sessions.ended_at
+         FROM sessions JOIN users ON users.id = sessions.user_id WHERE {rule}"
+    )
+}
 
 fn read_session(row: &Row<'_>) -> rusqlite::Result<(Session, User)> {
     let user = read_user(row)?;
@@ -186,7 +192,7 @@ pub(in crate::store) fn insert_session(tx: &Connection, user: &UserId, session: 
     let user_agent = session.origin.user_agent.as_deref().map(|name| truncate(name, USER_AGENT_BYTES_MAX));
     tx.prepare_cached(
         "INSERT INTO sessions (id, user_id, token_hash, created_at, last_seen_at, expires_at, address, user_agent)
-         VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?7)",
+         VALUES (?1, ?2, ?3, ?4, ?4, ?5, sealed('sessions', 'address', ?1, ?6), sealed('sessions', 'user_agent', ?1, ?7))",
     )?
     .execute((&session.id, user, session.token_hash, session.at, session.expires_at, address, user_agent))?;
     Ok(())

@@ -3,6 +3,7 @@
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use super::api_keys::end_keys;
 use super::audit::append_audit;
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
@@ -67,7 +68,10 @@ pub enum UserDisabled {
 }
 
 /// The columns of [`read_user`], in its order, of a table named `users`.
-pub(in crate::store) const USER_COLUMNS: &str = "users.id, users.email, users.name, users.system_admin, users.disabled_at, users.created_at";
+pub(in crate::store) const USER_COLUMNS: &str = "users.id, opened('users', 'email', users.id, users.email),
+    opened('users', 'name', users.id, users.name), users.system_admin, users.disabled_at, users.created_at";
+/// Finds the account of the address `?1`, whichever key its index was made with.
+pub(in crate::store) const HAS_EMAIL: &str = "users.email_index IN (SELECT value FROM json_each(indexes('users.email', ?1)))";
 
 impl Store {
     /// Makes an account. `None`: the address has one already.
@@ -91,7 +95,7 @@ impl Store {
     /// When the store fails.
     pub async fn user_by_email(&self, email: Email) -> Result<Option<(User, String)>, StoreError> {
         self.read("read user", move |conn| {
-            let sql = format!("SELECT {USER_COLUMNS}, users.password_hash FROM users WHERE email = ?1");
+            let sql = format!("SELECT {USER_COLUMNS}, users.password_hash FROM users WHERE {HAS_EMAIL}");
             Ok(conn.prepare_cached(&sql)?.query_row([&email], |row| Ok((read_user(row)?, row.get(6)?))).optional()?)
         })
         .await
@@ -115,7 +119,7 @@ impl Store {
                 "SELECT {USER_COLUMNS}, (SELECT count(*) FROM memberships JOIN companies ON companies.id = memberships.company_id
                           WHERE memberships.user_id = users.id AND companies.deleted_at IS NULL),
                         (SELECT max(sessions.last_seen_at) FROM sessions WHERE sessions.user_id = users.id)
-                 FROM users ORDER BY lower(users.name), users.id LIMIT {LISTED_MAX}"
+                 FROM users ORDER BY 3 COLLATE NOCASE, users.id LIMIT {LISTED_MAX}"
             );
             let mut statement = conn.prepare_cached(&sql)?;
             let users =
@@ -152,6 +156,7 @@ impl Store {
             tx.execute("UPDATE users SET disabled_at = ?2 WHERE id = ?1", (&id, disabled.then_some(at)))?;
             if disabled {
                 tx.execute("UPDATE sessions SET ended_at = ?2 WHERE user_id = ?1 AND ended_at IS NULL", (&id, at))?;
+                end_keys(tx, &id, None, at)?;
             }
             append_audit(tx, &audit)?;
             Ok(UserDisabled::Done(User { disabled_at: disabled.then_some(at), ..user }))
@@ -176,10 +181,12 @@ pub(in crate::store) fn user_in(conn: &Connection, id: &UserId) -> Result<Option
 /// Makes an account inside another store method's transaction. `None`: the address has one already.
 pub(in crate::store) fn insert_user(tx: &Connection, user: &NewUser) -> Result<Option<User>, StoreError> {
     let sql = format!(
-        "INSERT INTO users (id, email, name, password_hash, system_admin, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-         ON CONFLICT (email) DO NOTHING RETURNING {USER_COLUMNS}"
+        // Not left to the index alone: while keys change, equal addresses have different ones.
+        "INSERT INTO users (id, email_index, email, name, password_hash, system_admin, created_at)
+         SELECT ?2, indexed('users.email', ?1), sealed('users', 'email', ?2, ?1), sealed('users', 'name', ?2, ?3), ?4, ?5, ?6
+         WHERE NOT EXISTS (SELECT 1 FROM users WHERE {HAS_EMAIL}) RETURNING {USER_COLUMNS}"
     );
-    let values = (&user.id, &user.email, &user.name, &user.password_hash, user.system_admin, user.at);
+    let values = (&user.email, &user.id, &user.name, &user.password_hash, user.system_admin, user.at);
     Ok(tx.prepare_cached(&sql)?.query_row(values, read_user).optional()?)
 }
 

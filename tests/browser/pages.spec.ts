@@ -31,6 +31,7 @@ const places = (): Record<string, string> => ({
   documents: `/c/${made.company}/documents`,
   usage: `/c/${made.company}/usage`,
   members: `/c/${made.company}/members`,
+  keys: `/c/${made.company}/keys`,
   account: "/account",
   health: "/appliance",
   licence: "/appliance/licence",
@@ -143,6 +144,37 @@ test("a viewer is invited, joins, reads, and sees no button that would be refuse
   faults.check();
   herFaults.check();
   await hers.close();
+});
+
+test("a key is made for a program, shown once, and ended", async ({ browser }) => {
+  const context = await signedIn(browser, made);
+  const page = await context.newPage();
+  const faults = watch(page, appliance.url);
+  await page.goto(`${appliance.url}/c/${made.company}/keys`);
+  await page.getByRole("textbox", { name: "Name" }).fill("Nightly export");
+  await page.getByLabel(/Search what was collected/).check();
+  await page.getByRole("button", { name: "Make the key" }).click();
+  const key = await page.getByRole("dialog").getByLabel("Key", { exact: true }).inputValue();
+  expect(key).toMatch(/^onsk_\w{52}$/);
+  await sound(page, "key shown once");
+  await page.getByRole("button", { name: "Done" }).click();
+  const row = page.getByRole("region", { name: "Keys", exact: true }).getByRole("row", { name: /Nightly export/ });
+  await expect(row).toContainText("Active");
+  expect(await page.content()).not.toContain(key);
+
+  const program = (path: string) =>
+    context.request.get(`${appliance.url}/api/companies/${made.company}${path}`, { headers: { authorization: `Bearer ${key}` } });
+  expect((await program("/widgets")).status()).toBe(200);
+  expect((await program("/members")).status()).toBe(403);
+  await page.reload();
+  await expect(row).not.toContainText("never");
+  await sound(page, "keys");
+  await row.getByRole("button", { name: /End the key/ }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "End key" }).click();
+  await expect(row).toContainText("Revoked");
+  expect((await program("/widgets")).status()).toBe(401);
+  faults.check();
+  await context.close();
 });
 
 test("an error says what, why, what next, and its request", async ({ browser }) => {

@@ -3,13 +3,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const SERVICES: [&str; 16] = [
+const SERVICES: [&str; 18] = [
     "readiness",
     "streams",
+    "secrets",
     "egress",
     "mail",
     "audit",
     "auth",
+    "api_keys",
     "companies",
     "licensing",
     "plans",

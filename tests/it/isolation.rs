@@ -19,13 +19,15 @@ enum May {
     Company(Role),
     /// The one member whose conversation it is; of the others nobody, whatever their role.
     Own(Role),
+    /// The one whose API key it is, and the company's admins.
+    OwnKey,
     /// The one whose session it is.
     OwnSession,
     /// A system admin.
     System,
 }
 
-use May::{Anybody, Company, Own, OwnSession, Signed, System};
+use May::{Anybody, Company, Own, OwnKey, OwnSession, Signed, System};
 use Role::{Admin, Dev, Member, Viewer};
 
 /// Every route: who may, and a body with which it reaches the question whether they may.
@@ -51,6 +53,7 @@ const TABLE: &[(&str, &str, May, &str)] = &[
     ("GET", "/api/companies", Signed, ""),
     ("POST", "/api/companies", System, "{}"),
     ("GET", "/api/system-admin/settings", System, ""),
+    ("GET", "/api/system-admin/encryption", System, ""),
     ("GET", "/api/system-admin/audit", System, ""),
     ("GET", "/api/system-admin/audit/export", System, ""),
     ("GET", "/api/system-admin/users", System, ""),
@@ -69,6 +72,9 @@ const TABLE: &[(&str, &str, May, &str)] = &[
     ("GET", "/api/companies/{company}/invitations", Company(Admin), ""),
     ("POST", "/api/companies/{company}/invitations", Company(Admin), "{}"),
     ("DELETE", "/api/companies/{company}/invitations/{invitation}", Company(Admin), ""),
+    ("GET", "/api/companies/{company}/api-keys", Company(Viewer), ""),
+    ("POST", "/api/companies/{company}/api-keys", Company(Viewer), "{}"),
+    ("DELETE", "/api/companies/{company}/api-keys/{api_key}", OwnKey, ""),
     ("GET", "/api/companies/{company}/widgets", Company(Viewer), ""),
     ("POST", "/api/companies/{company}/widgets", Company(Member), "{}"),
     ("GET", "/api/companies/{company}/widgets/{widget}", Company(Viewer), ""),
@@ -105,13 +111,14 @@ const TABLE: &[(&str, &str, May, &str)] = &[
 /// What is there before any user is, and then never again: tested with the first start.
 const SETUP: [&str; 2] = ["GET /api/setup", "POST /api/setup/redeem"];
 
-fn routes() -> Vec<String> {
+/// Every route of the description: method and path as the router has it.
+pub fn routes() -> Vec<(Method, String)> {
     let document = serde_json::to_value(onsite::http::router::api().1).unwrap();
+    let methods = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
     let mut found = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
-        found.extend(
-            ["get", "post", "put", "patch", "delete"].iter().filter(|m| item.get(**m).is_some()).map(|m| format!("{} {path}", m.to_uppercase())),
-        );
+        let there = methods.iter().filter(|method| item.get(method.as_str().to_lowercase()).is_some());
+        found.extend(there.map(|method| (method.clone(), path.clone())));
     }
     found
 }
@@ -119,7 +126,7 @@ fn routes() -> Vec<String> {
 #[test]
 fn every_route_has_a_row() {
     let rows: Vec<String> = TABLE.iter().map(|(method, path, ..)| format!("{method} {path}")).chain(SETUP.map(str::to_owned)).collect();
-    let routes = routes();
+    let routes: Vec<String> = routes().into_iter().map(|(method, path)| format!("{method} {path}")).collect();
     let without: Vec<_> = routes.iter().filter(|route| !rows.contains(route)).collect();
     let gone: Vec<_> = rows.iter().filter(|row| !routes.contains(row)).collect();
     assert!(without.is_empty() && gone.is_empty(), "without a row: {without:?}; rows without a route: {gone:?}");
@@ -210,6 +217,10 @@ impl World {
             let answer = self.owner.post(&format!("{}/invitations", self.company), invitation).await;
             path = path.replace("{invitation}", &made(if answer["id"].is_string() { answer } else { answer["invitation"].clone() }));
         }
+        if path.contains("{api_key}") {
+            let key = json!({ "name": "a test", "scopes": ["read"], "expires_in_days": 1 });
+            path = path.replace("{api_key}", &made(self.member.post(&format!("{}/api-keys", self.company), key).await["api_key"].clone()));
+        }
         if path.contains("{document}") {
             let (_, document) =
                 self.owner.upload(&format!("{}/documents", self.company), "a.txt", b"A text of some length, kept for a test.".to_vec()).await;
@@ -240,6 +251,7 @@ fn expected(may: May, name: &str, role: Option<Role>) -> Option<StatusCode> {
         _ if !signed => Some(StatusCode::UNAUTHORIZED),
         Signed => None,
         System => (name != "system admin").then_some(StatusCode::NOT_FOUND),
+        OwnKey => (role.is_none_or(|role| role < Role::Admin && role != Role::Member)).then_some(StatusCode::NOT_FOUND),
         OwnSession => (name != "member").then_some(StatusCode::NOT_FOUND),
         Company(needed) => match role {
             None => Some(StatusCode::NOT_FOUND),
@@ -281,7 +293,7 @@ async fn everybody_may_what_the_table_says() {
             if !right {
                 wrong.push(format!("{method} {template} as {name}: {status} {answer}"));
             }
-            if *name == "foreigner" && matches!(may, Company(_) | Own(_)) && template.matches('{').count() > 1 {
+            if *name == "foreigner" && matches!(may, Company(_) | Own(_) | OwnKey) && template.matches('{').count() > 1 {
                 let path = path.replace(&world.company, &world.foreign);
                 // The victim belongs to both companies.
                 if template.contains("{user}") {

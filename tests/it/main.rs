@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by failing")]
 
+mod api_keys;
 mod app;
 mod audit;
 mod bad_input;
@@ -18,6 +19,7 @@ mod model_answers;
 mod model_server;
 mod openapi;
 mod query_plans;
+mod secrets;
 mod setup;
 mod site;
 mod streams;

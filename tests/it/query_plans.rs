@@ -8,6 +8,7 @@ use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::path::Path;
 use std::sync::{Mutex, Once, PoisonError};
 
+use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, OpenFlags, ffi};
 use serde_json::json;
 
@@ -119,7 +120,18 @@ fn scans(connection: &Connection, sql: &str) -> Vec<&'static str> {
     let names = names(sql);
     // What an insert looks for in other tables because of foreign keys, it looks for only where a constraint is deferred. None is.
     connection.pragma_update(None, "foreign_keys", !sql.trim_start().starts_with("INSERT")).unwrap();
-    let Ok(mut explain) = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")) else { return Vec::new() };
+    let verb = sql.split_whitespace().next().unwrap_or_default();
+    if !["SELECT", "INSERT", "UPDATE", "DELETE", "WITH"].contains(&verb) {
+        return Vec::new();
+    }
+    let mut explain = match connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")) {
+        Ok(explain) => explain,
+        // Tables of extensions have plans of their own, and migrations name what is gone by now. A function that is missing here would hide a plan.
+        Err(error) => {
+            assert!(!error.to_string().contains("no such function"), "{sql}: {error}");
+            return Vec::new();
+        }
+    };
     let steps = explain.raw_query().mapped(|row| row.get::<_, String>("detail")).collect::<Result<Vec<_>, _>>().unwrap();
     // An index that is made for the one statement is made of all rows.
     let scanned = steps.iter().filter_map(|step| {
@@ -137,11 +149,15 @@ fn is_partial(connection: &Connection, index: &str) -> bool {
 
 fn check(file: &Path) {
     let connection = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    for (function, arguments) in [("sealed", 4), ("opened", 4), ("indexed", 2), ("indexes", 2)] {
+        // A plan needs to know that they are there, not what they do.
+        connection.create_scalar_function(function, arguments, FunctionFlags::SQLITE_DETERMINISTIC, |_| Ok(0)).unwrap();
+    }
     let file = file.canonicalize().unwrap().display().to_string();
     let statements = RUN.lock().unwrap_or_else(PoisonError::into_inner).get(&file).cloned().unwrap_or_default();
     assert!(statements.len() > 150, "they were heard: {}", statements.len());
     for hot in [
-        "FROM users WHERE email",
+        "FROM users WHERE users.email_index IN",
         "FROM sessions",
         "FROM widgets",
         "FROM documents",

@@ -4,13 +4,14 @@ use clap::Args;
 use serde_json::json;
 
 use super::super::DataDirArgument;
+use super::super::local::options;
 use super::super::outcome::{CommandResult, Failure, say, table};
 use super::input::{rows, text_of};
 use crate::base::seams::Seams;
 use crate::model::audit::Actor;
 use crate::model::plans::{Feature, Limit};
 use crate::services::licensing::{EnterError, KeyRing, LicenceStatus, Licensing, LicensingSettings, build_date, compute};
-use crate::store::{Store, StoreOptions, licence, open_read_only};
+use crate::store::{Store, licence, open_read_only};
 
 /// Show the licence of a data folder.
 #[derive(Debug, Args)]
@@ -56,7 +57,7 @@ impl Enter {
         let seams = Seams::system();
         let dir = self.data.dir();
         dir.create().map_err(|error| Failure::failed(format!("{}: {error}", dir.path().display())))?;
-        let store = Store::open_for_command(&dir, StoreOptions { readers_max: 1, now: seams.now() }).map_err(Failure::failed)?;
+        let store = Store::open_for_command(&dir, options(&self.data, &seams)?).map_err(Failure::failed)?;
         let licensing = Licensing::new(store, seams, settings);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)?;
         match runtime.block_on(licensing.enter(&text, Actor::Cli, None)) {

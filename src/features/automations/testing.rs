@@ -15,6 +15,7 @@ use crate::base::random::SystemRandom;
 use crate::base::seams::Seams;
 use crate::base::signal::Signals;
 use crate::base::tasks::Tasks;
+use crate::base::vault::Vault;
 use crate::model::ids::{DocumentId, RunId, WidgetId};
 use crate::model::report::{BUILT_IN_EXTRACTOR, Evidence, EvidenceId, Finding, Metric, ReportBody, SourceRef};
 use crate::model::role::Role;
@@ -88,7 +89,7 @@ impl World {
 
     /// Starts a process: opens the store and recovers.
     pub(super) async fn start(&self, settings: AutomationsSettings) -> Bench {
-        let options = StoreOptions { readers_max: 4, now: self.clock.now() };
+        let options = StoreOptions { readers_max: 4, now: self.clock.now(), vault: Vault::without_key(&Seams::system()) };
         let store = Store::open(&DataDir::new(self.folder.path()), options).unwrap();
         let seams = Seams { clock: Arc::clone(&self.clock) as _, random: Arc::new(SystemRandom) };
         let (tasks, signals) = (Tasks::default(), Signals::default());

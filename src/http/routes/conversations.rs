@@ -78,7 +78,7 @@ struct InPath {
 }
 
 pub(super) fn owner(member: &CompanyMember) -> ChatOwner {
-    ChatOwner { company: member.company.id.clone(), user: member.caller.user.id.clone() }
+    ChatOwner { company: member.company.id.clone(), user: member.user().id.clone() }
 }
 
 /// The caller's conversations, the one used last first.

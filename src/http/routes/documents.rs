@@ -192,7 +192,7 @@ async fn upload(
     // Only of those who may upload: nobody else can take a place.
     let place = state.documents.upload_place()?;
     let upload = file_of(form, limit).await?;
-    let document = state.documents.upload(place, &member.company.id, &member.caller.user.id, upload).await?;
+    let document = state.documents.upload(place, &member.company.id, &member.user().id, upload).await?;
     Ok((StatusCode::CREATED, Json(document.into())))
 }
 
@@ -229,7 +229,7 @@ async fn content(State(state): State<AppState>, member: CompanyMember, Ids(path)
     params(("company" = String, Path), ("document" = String, Path)),
     responses((status = 204), (status = 404, body = ErrorEnvelope)))]
 async fn delete(State(state): State<AppState>, CompanyWorker(member): CompanyWorker, Ids(path): Ids<DocumentPath>) -> Result<StatusCode, ApiError> {
-    let deleted = state.documents.delete(&member.company.id, &member.caller.user.id, member.role, &path.document).await?;
+    let deleted = state.documents.delete(&member.company.id, &member.user().id, member.role, &path.document).await?;
     if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(ApiError::not_found()) }
 }
 

@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 
 use crate::base::clock::Timestamp;
 use crate::features::members::MemberError;
-use crate::http::caller::{CompanyAdmin, CompanyMember, Ids, RequestOrigin};
+use crate::http::caller::{CompanyAdmin, CompanySession, Ids, RequestOrigin};
 use crate::http::errors::ErrorEnvelope;
 use crate::http::extract::{Listed, PartQuery, ValidJson};
 use crate::http::{ApiError, AppState};
@@ -78,7 +78,7 @@ struct MemberPath {
     (status = 200, body = MemberList),
     (status = 404, body = ErrorEnvelope),
 ))]
-async fn list(State(state): State<AppState>, member: CompanyMember, Listed(part): Listed<UserId>) -> Result<Json<MemberList>, ApiError> {
+async fn list(State(state): State<AppState>, member: CompanySession, Listed(part): Listed<UserId>) -> Result<Json<MemberList>, ApiError> {
     let members = state.members.list(&member.company.id, &part).await?;
     let next_before = part.next(&members, |member| member.user.id.clone());
     Ok(Json(MemberList { members: members.into_iter().map(MemberView::from).collect(), next_before }))
@@ -113,7 +113,7 @@ async fn change(
 ))]
 async fn remove(
     State(state): State<AppState>,
-    member: CompanyMember,
+    member: CompanySession,
     Ids(path): Ids<MemberPath>,
     RequestOrigin(origin): RequestOrigin,
 ) -> Result<StatusCode, ApiError> {

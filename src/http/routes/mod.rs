@@ -1,6 +1,7 @@
 //! One file per noun: its handlers and their transfer objects.
 
 pub mod account;
+pub mod api_keys;
 pub mod audit;
 pub mod auth;
 pub mod chat_runs;
@@ -16,6 +17,7 @@ pub mod members;
 pub mod recall;
 pub mod reports;
 pub mod runs;
+pub mod secrets;
 pub mod setup;
 pub mod status;
 pub mod usage;

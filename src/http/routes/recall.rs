@@ -75,7 +75,7 @@ async fn recall(
     question: Result<Query<Question>, QueryRejection>,
 ) -> Result<Json<Results>, ApiError> {
     let (q, limit) = checked(question)?;
-    let query = RecallQuery { company: member.company.id, viewer: member.caller.user.id, text: q.clone(), limit, filter: RecallFilter::default() };
+    let query = RecallQuery { viewer: member.user().id.clone(), company: member.company.id, text: q.clone(), limit, filter: RecallFilter::default() };
     let results = state.recall.search(query).await?.into_iter().map(ResultView::from).collect();
     Ok(Json(Results { query: q, results }))
 }
@@ -155,7 +155,7 @@ struct ChunkPath {
 #[utoipa::path(get, path = "/api/companies/{company}/chunks/{chunk}", tag = "recall", operation_id = "get_chunk",
     params(("company" = String, Path), ("chunk" = String, Path)), responses((status = 200, body = ChunkView), (status = 404)))]
 async fn chunk(member: CompanyMember, State(state): State<AppState>, Ids(path): Ids<ChunkPath>) -> Result<Json<ChunkView>, ApiError> {
-    let chunk = state.recall.chunk(&member.company.id, &member.caller.user.id, path.chunk).await?.ok_or_else(ApiError::not_found)?;
+    let chunk = state.recall.chunk(&member.company.id, &member.user().id, path.chunk).await?.ok_or_else(ApiError::not_found)?;
     Ok(Json(ChunkView::of(chunk, state.seams.now())))
 }
 
@@ -191,7 +191,7 @@ struct PagePath {
 #[utoipa::path(get, path = "/api/companies/{company}/pages/{content_hash}", tag = "recall", operation_id = "get_page",
     params(("company" = String, Path), ("content_hash" = String, Path)), responses((status = 200, body = PageView), (status = 404)))]
 async fn page(member: CompanyMember, State(state): State<AppState>, Ids(path): Ids<PagePath>) -> Result<Json<PageView>, ApiError> {
-    let page = state.recall.page(&member.company.id, &member.caller.user.id, &path.content_hash).await?.ok_or_else(ApiError::not_found)?;
+    let page = state.recall.page(&member.company.id, &member.user().id, &path.content_hash).await?.ok_or_else(ApiError::not_found)?;
     Ok(Json(page.into()))
 }
 

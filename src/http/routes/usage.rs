@@ -134,7 +134,7 @@ async fn mine(State(state): State<AppState>, member: CompanyMember) -> Result<Js
 }
 
 async fn own(state: &AppState, member: &CompanyMember) -> Result<OwnUsageView, ApiError> {
-    let user = &member.caller.user.id;
+    let user = &member.user().id;
     let balance = state.ledger.balance(user).await?;
     let statement = state.ledger.statement(user, STATEMENT_ROWS).await?;
     let names = state.ledger.work_names(&member.company.id, &statement).await?;

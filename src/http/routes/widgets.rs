@@ -46,7 +46,7 @@ impl From<AutomationError> for ApiError {
 
 /// Who asks.
 pub(super) fn viewer(member: CompanyMember) -> Viewer {
-    Viewer { company: member.company.id, user: member.caller.user.id, role: member.role }
+    Viewer { user: member.user().id.clone(), company: member.company.id, role: member.role }
 }
 
 /// The ids in a widget's path.

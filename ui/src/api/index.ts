@@ -60,6 +60,12 @@ export const api = {
   acceptAsNew: (token: string, name: string, password: string) => call('post', '/api/invitations/accept-as-new', { json: { token, name, password } }),
   acceptInvitation: (token: string) => call('post', '/api/invitations/accept', { json: { token } }),
 
+  apiKeys: async (company: string) => (await call('get', '/api/companies/{company}/api-keys', { path: { company } })).api_keys,
+  createApiKey: (company: string, json: T.NewApiKey) => call('post', '/api/companies/{company}/api-keys', { path: { company }, json }),
+  revokeApiKey: (company: string, api_key: string) =>
+    call('delete', '/api/companies/{company}/api-keys/{api_key}', { path: { company, api_key } }),
+
+  encryption: () => call('get', '/api/system-admin/encryption'),
   users: async () => (await call('get', '/api/system-admin/users')).users,
   keepOut: (user: string, disabled: boolean) => call('patch', '/api/system-admin/users/{user}', { path: { user }, json: { disabled } }),
   createPasswordReset: (user: string) => call('post', '/api/system-admin/users/{user}/password-reset', { path: { user } }),

@@ -2,6 +2,8 @@
 
 export type {
   AccountView,
+  ApiKey,
+  ApiKeyRequest as NewApiKey,
   AuditRow,
   ChunkView,
   Citation,
@@ -11,6 +13,7 @@ export type {
   DocumentView,
   EgressAttempt,
   EgressRule,
+  EncryptionView as Encryption,
   Evidence,
   FeatureView as PlanFeature,
   Freshness,

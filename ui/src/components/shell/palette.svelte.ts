@@ -75,6 +75,7 @@ export class PaletteEntries {
       { id: 'usage', label: 'Usage', icon: 'usage', run: to(`${base}/usage`) },
     ];
     company.push({ id: 'members', label: 'Members', icon: 'user', run: to(`${base}/members`) });
+    company.push({ id: 'keys', label: 'API keys', icon: 'key', run: to(`${base}/keys`) });
     const admin: Entry[] = [
       { id: 'users', label: 'Users of the appliance', icon: 'user', run: to('/appliance/users') },
       { id: 'health', label: 'Appliance health', icon: 'health', run: to('/appliance') },
