@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::instance::StartError;
+use super::mail;
 use crate::base::paths::DataDir;
 use crate::base::seams::Seams;
 use crate::base::signal::{Nudge, Signals};
 use crate::base::tasks::Tasks;
+use crate::base::vault::{Key, Vault};
 use crate::config::Config;
 use crate::features::automations::{
     Automations, AutomationsParts, AutomationsSettings, BuiltInExtractor, RecallIngester, StoredLibrary, WebCollector,
@@ -21,11 +23,11 @@ use crate::http::metrics::Metrics;
 use crate::http::state::Facts;
 use crate::jobs::chat_runner::ChatRunner;
 use crate::jobs::documents::DocumentIngest;
-use crate::jobs::{ChatRetention, ClockMark, Driver, IdleMemory, Ingest, Reconciler, Retention, RunDriver, Schedule, SessionEnds};
+use crate::jobs::{ChatRetention, ClockMark, Driver, IdleMemory, Ingest, MailOut, Reconciler, Retention, RunDriver, Schedule, SessionEnds};
 use crate::model::installation::new_install_id;
 use crate::services::audit::Audit;
 use crate::services::auth::bootstrap::{Bootstrap, BootstrapStart};
-use crate::services::auth::{Auth, AuthSettings};
+use crate::services::auth::{Auth, AuthParts, AuthSettings};
 use crate::services::collect::crawl::CrawlSettings;
 use crate::services::companies::Companies;
 use crate::services::egress::{Egress, EgressSettings};
@@ -33,6 +35,7 @@ use crate::services::embed::{BuiltInEmbedder, EmbedSettings, Embedder};
 use crate::services::gateway::{self, ModelServerSettings};
 use crate::services::ledger::{Ledger, LedgerSettings};
 use crate::services::licensing::{Licensing, LicensingSettings, build_date, keys::KeyRing};
+use crate::services::mail::{Courier, Outbox};
 use crate::services::plans::Plans;
 use crate::services::recall::{Recall, RecallSettings};
 use crate::store::{Store, StoreOptions};
@@ -61,6 +64,8 @@ pub struct Composed {
     pub state: AppState,
     /// What the start found or made of the bootstrap token.
     pub bootstrap: BootstrapStart,
+    /// Sends mail.
+    pub courier: Courier,
 }
 
 /// Builds everything and puts the store in order after whatever ended the last process; no job runs yet.
@@ -72,10 +77,12 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
     let options = StoreOptions { readers_max: size(config.server.readers_max), now: seams.now() };
     let store = Store::open(&dir, options)?;
     store.open_installation(new_install_id(&seams), seams.now()).await.map_err(StartError::part("the installation"))?;
+    let vault = vault(&config, &seams)?;
+    let outbox = Outbox::new(seams.clone(), vault.clone(), mail::settings(&config, &dir)?);
     let ground = Ground { store, seams, tasks, signals: Signals::default(), config };
     let Ground { store, seams, tasks, signals, config } = &ground;
 
-    let auth = Auth::new(store.clone(), seams.clone(), tasks.clone(), &auth_settings(config)).map_err(StartError::part("password hashing"))?;
+    let auth = ground.auth(&vault, &outbox)?;
     let companies = Companies::new(store.clone(), seams.clone());
     let audit = Audit::new(store.clone(), seams.clone(), dir.clone());
     let token = Bootstrap::new(store.clone(), seams.clone(), dir);
@@ -84,7 +91,8 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
 
     let egress = ground.egress().await?;
     let licensing = ground.licensing()?;
-    let members = Members::new(store.clone(), seams.clone(), auth.clone(), licensing.clone());
+    let members = Members::new(store.clone(), seams.clone(), auth.clone(), licensing.clone(), outbox.clone());
+    let courier = Courier::new(store.clone(), seams.clone(), tasks.clone(), vault, egress.clone(), outbox.clone());
     let plans = Plans::new(licensing.clone());
     let ledger = ground.ledger().await?;
 
@@ -109,6 +117,7 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
         licensing,
         members,
         metrics: Metrics::new(env!("CARGO_PKG_VERSION")),
+        outbox,
         plans,
         recall,
         seams,
@@ -117,7 +126,7 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
         store,
         tasks,
     };
-    Ok(Composed { state, bootstrap })
+    Ok(Composed { state, bootstrap, courier })
 }
 
 /// What every section stands on.
@@ -130,6 +139,12 @@ struct Ground {
 }
 
 impl Ground {
+    fn auth(&self, vault: &Vault, outbox: &Outbox) -> Result<Auth, StartError> {
+        let (store, seams, tasks) = (self.store.clone(), self.seams.clone(), self.tasks.clone());
+        let parts = AuthParts { store, seams, tasks, vault: vault.clone(), outbox: outbox.clone() };
+        Auth::new(parts, auth_settings(&self.config, outbox)).map_err(StartError::part("password hashing"))
+    }
+
     async fn egress(&self) -> Result<Egress, StartError> {
         let extra_authorities = self.config.appliance.extra_ca_file.clone().map(Into::into);
         let settings = EgressSettings { extra_authorities, ..EgressSettings::default() };
@@ -215,15 +230,16 @@ fn facts(config: &Config, certificate_fingerprint: Option<String>) -> Facts {
 
 /// Starts the recurring tasks.
 pub fn start_jobs(composed: &Composed) {
-    let AppState { auth, automations, chat, documents, licensing, seams, store, tasks, .. } = &composed.state;
+    let AppState { auth, automations, chat, documents, licensing, outbox, seams, store, tasks, .. } = &composed.state;
     let driver = Driver::new(tasks.clone(), seams.clone());
-    let jobs: [(Arc<dyn Reconciler>, Nudge); 10] = [
+    let jobs: [(Arc<dyn Reconciler>, Nudge); 11] = [
         (Arc::new(ChatRetention(chat.clone())), Nudge::default()),
         (Arc::new(ChatRunner::new(chat.clone())), chat.nudge()),
         (Arc::new(ClockMark(licensing.clone())), Nudge::default()),
         (Arc::new(DocumentIngest::new(documents.clone())), documents.nudge()),
         (Arc::new(IdleMemory(store.clone())), Nudge::default()),
         (Arc::new(Ingest(automations.clone())), automations.ingest_nudge()),
+        (Arc::new(MailOut(composed.courier.clone())), outbox.nudge()),
         (Arc::new(Retention(automations.clone())), Nudge::default()),
         (Arc::new(RunDriver(automations.clone())), automations.run_nudge()),
         (Arc::new(Schedule(automations.clone())), Nudge::default()),
@@ -252,13 +268,24 @@ fn model_server(config: &Config) -> Result<Option<ModelServerSettings>, StartErr
     Ok(Some(ModelServerSettings::new(url, name.clone(), config.models.api_key.clone())))
 }
 
-fn auth_settings(config: &Config) -> AuthSettings {
+fn auth_settings(config: &Config, outbox: &Outbox) -> AuthSettings {
     let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
     AuthSettings {
         session_hours: narrow(config.auth.session_hours),
         idle_minutes: narrow(config.auth.idle_timeout_minutes),
+        verify_addresses: config.auth.require_email_verification,
+        mail_codes: config.auth.require_email_2fa && outbox.reaches_people(),
+        require_factor: config.auth.require_second_factor,
+        step_up_minutes: narrow(config.auth.step_up_minutes),
         ..AuthSettings::default()
     }
+}
+
+/// The vault under the configured key; without one, values are kept as they are.
+fn vault(config: &Config, seams: &Seams) -> Result<Vault, StartError> {
+    let key = config.auth.db_encryption_key.as_ref().map(|text| text.expose().parse::<Key>());
+    let key = key.transpose().map_err(StartError::part("DB_ENCRYPTION_KEY"))?;
+    Ok(Vault::new(key, Vec::new(), seams))
 }
 
 /// A checked setting as a size.

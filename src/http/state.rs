@@ -20,6 +20,7 @@ use crate::services::companies::Companies;
 use crate::services::egress::Egress;
 use crate::services::ledger::Ledger;
 use crate::services::licensing::Licensing;
+use crate::services::mail::Outbox;
 use crate::services::plans::Plans;
 use crate::services::recall::Recall;
 use crate::store::Store;
@@ -51,6 +52,8 @@ pub struct AppState {
     pub licensing: Licensing,
     /// Members, invitations and accounts.
     pub members: Members,
+    /// Writes mails, and says how they leave.
+    pub outbox: Outbox,
     /// Counts requests.
     pub metrics: Metrics,
     /// What a company may do.

@@ -10,5 +10,6 @@ pub mod embed;
 pub mod gateway;
 pub mod ledger;
 pub mod licensing;
+pub mod mail;
 pub mod plans;
 pub mod recall;

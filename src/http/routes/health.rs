@@ -36,6 +36,8 @@ struct Readiness {
     development_build: bool,
     /// There is no system admin yet: the bootstrap token can be redeemed.
     setup_open: bool,
+    /// A forgotten password can be replaced by a link that is mailed.
+    mails_links: bool,
 }
 
 /// The process can do its work.
@@ -53,7 +55,8 @@ async fn readyz(State(state): State<AppState>) -> Response {
     let setup_open = state.setup.is_over().await.is_ok_and(|over| !over);
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let development_build = state.licensing.development_build();
-    (status, Json(Readiness { ready: reasons.is_empty(), reasons, development_build, setup_open })).into_response()
+    (status, Json(Readiness { ready: reasons.is_empty(), reasons, development_build, setup_open, mails_links: state.auth.mails_links() }))
+        .into_response()
 }
 
 /// Metrics for Prometheus.

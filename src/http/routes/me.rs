@@ -8,7 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::base::clock::Timestamp;
-use crate::http::caller::Signed;
+use crate::http::caller::Enrolling;
 use crate::http::errors::ErrorEnvelope;
 use crate::http::{ApiError, AppState};
 use crate::model::company::Membership;
@@ -49,6 +49,8 @@ struct Me {
     companies: Vec<MyCompany>,
     /// Whether the binary holds no vendor key and so trusts one given at run time.
     development_build: bool,
+    /// A second factor has to be set up before anything else (`second_factor_required`).
+    must_enrol: bool,
     version: &'static str,
 }
 
@@ -70,9 +72,10 @@ impl From<Membership> for MyCompany {
 
 /// Who is asking, and which companies they belong to.
 #[utoipa::path(get, path = "/api/me", tag = "auth", responses((status = 200, body = Me), (status = 401, body = ErrorEnvelope)))]
-async fn me(State(state): State<AppState>, Signed(caller): Signed) -> Result<Json<Me>, ApiError> {
+async fn me(State(state): State<AppState>, Enrolling(caller): Enrolling) -> Result<Json<Me>, ApiError> {
     let companies = state.companies.list_for(&caller.user.id).await?;
     Ok(Json(Me {
+        must_enrol: caller.must_enrol,
         user: caller.user.into(),
         companies: companies.into_iter().map(MyCompany::from).collect(),
         development_build: state.licensing.development_build(),
