@@ -46,6 +46,14 @@ export const session = {
   get systemAdmin(): boolean {
     return me?.user.system_admin ?? false;
   },
+  /** A second factor has to be set up before anything else. */
+  get mustEnrol(): boolean {
+    return me?.must_enrol ?? false;
+  },
+  /** Whether a forgotten password is replaced by a mailed link. */
+  get mailsLinks(): boolean {
+    return readiness?.mails_links ?? false;
+  },
   get developmentBuild(): boolean {
     return me?.development_build ?? setup?.development_build ?? status?.development_build ?? readiness?.development_build ?? false;
   },
@@ -91,7 +99,7 @@ export async function loadMe(): Promise<void> {
   ended = false;
   keep(SIGNED_IN, 'yes');
   phase = 'signed-in';
-  void refreshStatus();
+  if (!me.must_enrol) void refreshStatus();
 }
 
 /** Asks what the appliance says before one has signed in. */
