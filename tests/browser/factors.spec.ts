@@ -4,14 +4,14 @@ import { Appliance, watch } from "./appliance.ts";
 import { linkIn, Mailbox, totp } from "./mailbox.ts";
 import { ADA, sound, VERA } from "./steps.ts";
 
-async function admin(appliance: Appliance, rule?: object): Promise<void> {
+async function admin(appliance: Appliance, made: Record<string, object> = {}): Promise<void> {
   const api = await request.newContext({ baseURL: appliance.url, ignoreHTTPSErrors: true, extraHTTPHeaders: { "sec-fetch-site": "same-origin" } });
   const post = async (path: string, data: object): Promise<void> => {
     const answer = await api.post(path, { data });
     expect(answer.ok(), `${path}: ${await answer.text()}`).toBe(true);
   };
   await post("/api/setup/redeem", { token: appliance.token, ...ADA });
-  if (rule) await post("/api/system-admin/egress/rules", rule);
+  for (const [path, data] of Object.entries(made)) await post(path, data);
   await api.dispose();
 }
 
@@ -23,13 +23,9 @@ async function password(page: Page, who: { email: string; password: string }): P
 
 test("an authenticator app is set up, asked for, proves once more, and is taken away", async ({ page }) => {
   const appliance = await Appliance.start({ ONSITE_STEP_UP_MINUTES: "1" });
+  await admin(appliance, { "/api/companies": { name: "Rivers Ltd" } });
   const faults = watch(page, appliance.url);
   await page.goto(appliance.url);
-  const api = await request.newContext({ baseURL: appliance.url, ignoreHTTPSErrors: true });
-  await api.post("/api/setup/redeem", { data: { token: appliance.token, ...ADA } });
-  const login = await (await api.post("/api/auth/login", { data: { email: ADA.email, password: ADA.password } })).json();
-  await api.post("/api/companies", { data: { name: "Rivers Ltd" }, headers: { authorization: `Bearer ${login.session.token}`, "sec-fetch-site": "same-origin" } });
-  await page.reload();
   await password(page, ADA);
   await expect(page.getByRole("navigation", { name: "Main" })).toBeVisible();
 
@@ -90,7 +86,6 @@ test("an authenticator app is set up, asked for, proves once more, and is taken 
   await page.getByRole("dialog", { name: "Remove the second factor?" }).getByRole("button", { name: "Remove" }).click();
   await expect(page.getByRole("button", { name: "Set up an app" })).toBeVisible();
   faults.check();
-  await api.dispose();
   await appliance.stop();
 });
 
@@ -120,7 +115,7 @@ test("an invitation by mail, an address verified by a link, and a sign-in by a m
     AUTH_REQUIRE_EMAIL_VERIFICATION: "1",
     AUTH_REQUIRE_EMAIL_2FA: "1",
   });
-  await admin(appliance, { destination: "127.0.0.1", reason: "The mail server of the journeys" });
+  await admin(appliance, { "/api/system-admin/egress/rules": { destination: "127.0.0.1", reason: "The mail server of the journeys" } });
   const faults = watch(page, appliance.url);
   await page.goto(appliance.url);
   await password(page, ADA);

@@ -9,7 +9,7 @@ use onsite::model::factor::TotpSecret;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::app::{EMAIL, PASSWORD, TestApp, User};
+use crate::app::{EMAIL, PASSWORD, TestApp};
 
 /// Half a minute: the next code.
 const STEP: Duration = Duration::from_secs(30);

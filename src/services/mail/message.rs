@@ -3,7 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use lettre::message::Mailbox;
-use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::message::header::{ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0};
 use lettre::{Address, Message};
 
 use super::MailError;
@@ -38,6 +38,7 @@ impl Letter {
             .subject(self.subject.clone())
             .date(date)
             .message_id(Some(format!("<{}@{host}>", self.id)))
+            .header(MIME_VERSION_1_0)
             .header(ContentType::TEXT_PLAIN)
             .body(self.text.expose().clone())
             .map_err(|error| wrong(&error))?;
@@ -81,11 +82,12 @@ mod tests {
             "To: bea@example.com\r\n",
             "Date: Tue, 01 Jan 2030 00:00:00 ",
             "Auto-Submitted: auto-generated\r\n",
+            "MIME-Version: 1.0\r\n",
             "Message-ID: <mai_",
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }
-        assert!(text.contains("Subject: =?utf-8?b?"), "{text}");
+        assert!(text.contains("Subject: Einladung zu =?utf-8?b?"), "{text}");
         assert!(!text.contains("X-Mailer") && text.is_ascii());
     }
 

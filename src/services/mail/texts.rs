@@ -74,7 +74,7 @@ pub(super) fn sign_in_code(code: &str, expires_at: Timestamp) -> Words {
 pub(super) fn test(host: &str) -> Words {
     Words {
         subject: "A test of mail from Onsite".to_owned(),
-        text: format!("A system admin of Onsite on {host} tried whether mail arrives. It does.\n"),
+        text: format!("A system admin of Onsite on {host}\ntried whether mail arrives. It does.\n"),
     }
 }
 

@@ -70,5 +70,6 @@ export async function call<M extends Method, P extends PathOf<M>>(
 ): Promise<Answer<Operation<M, P>>> {
   const { path: parts, query, json } = (given ?? {}) as { path?: Record<string, string>; query?: Record<string, unknown>; json?: unknown };
   const response = await send(method, address(path, parts, query), { json });
-  return (response.status === 204 ? undefined : await response.json()) as Answer<Operation<M, P>>;
+  const text = await response.text();
+  return (text ? JSON.parse(text) : undefined) as Answer<Operation<M, P>>;
 }
