@@ -190,3 +190,60 @@ fn replace_codes(tx: &Connection, user: &UserId, codes: &[[u8; 32]], at: Timesta
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::seams::Seams;
+    use crate::model::audit::Actor;
+    use crate::model::ids::PasswordResetId;
+    use crate::store::password_resets::RecoveryLink;
+    use crate::store::testing;
+
+    const AT: Timestamp = Timestamp::from_millis(1_000);
+
+    fn act() -> Entry {
+        Entry::new(AT, Actor::System, "factor.test", "factor")
+    }
+
+    async fn enrolled(store: &Store) -> (UserId, SessionId) {
+        let (user, _) = testing::user_and_company(store).await;
+        let by = (user.clone(), SessionId::new(&Seams::system()));
+        store.offer_totp(user, b"offered".to_vec(), AT).await.unwrap();
+        let secret = |offered: &[u8]| (offered.to_vec(), b"kept".to_vec(), 7);
+        assert!(!store.confirm_totp(by.clone(), secret(b"an older one"), vec![], AT, act()).await.unwrap(), "only what was offered last");
+        assert!(store.confirm_totp(by.clone(), secret(b"offered"), vec![[1; 32], [2; 32]], AT, act()).await.unwrap());
+        by
+    }
+
+    #[tokio::test]
+    async fn steps_go_forward_only_and_a_recovery_code_is_used_once() {
+        let (store, _folder) = testing::store();
+        let by = enrolled(&store).await;
+        let proven = async |proof: Proof| store.prove_session(by.clone(), proof, AT, act()).await.unwrap();
+        assert!(!proven(Proof::TotpStep(7)).await, "the step that confirmed it");
+        assert!(!proven(Proof::TotpStep(6)).await);
+        assert!(proven(Proof::TotpStep(8)).await);
+        assert!(!proven(Proof::TotpStep(8)).await);
+        assert!(proven(Proof::RecoveryCode([2; 32])).await);
+        assert!(!proven(Proof::RecoveryCode([2; 32])).await);
+        assert!(!proven(Proof::RecoveryCode([3; 32])).await);
+        assert!(!proven(Proof::MailCode([2; 32])).await, "a mailed code belongs to its sign-in");
+        let factors = store.factors(by.0.clone()).await.unwrap();
+        assert_eq!((factors.totp_secret.as_deref(), factors.totp_next, factors.recovery_codes), (Some(&b"kept"[..]), None, 1));
+    }
+
+    #[tokio::test]
+    async fn a_recovered_admin_comes_in_without_a_device_and_without_a_mail() {
+        let (store, _folder) = testing::store();
+        let (user, _) = enrolled(&store).await;
+        let seams = Seams::system();
+        let email = "lost@example.org".parse::<crate::model::user::Email>().unwrap();
+        testing::execute(&store, "UPDATE users SET email = 'lost@example.org' WHERE id = ?1", [user.clone()]).await;
+        assert!(!store.is_address_verified(user.clone()).await.unwrap());
+        let link = RecoveryLink { id: PasswordResetId::new(&seams), token_hash: [9; 32], expires_at: Timestamp::from_millis(9_000) };
+        assert!(store.recover_admin(email, link, AT).await.unwrap().is_some());
+        assert_eq!(store.factors(user.clone()).await.unwrap(), Factors::default());
+        assert!(store.is_address_verified(user).await.unwrap());
+    }
+}
