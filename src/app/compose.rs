@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::instance::StartError;
+use super::mail;
 use crate::base::paths::DataDir;
 use crate::base::seams::Seams;
 use crate::base::signal::{Nudge, Signals};
 use crate::base::tasks::Tasks;
-use crate::base::vault::Keeping;
+use crate::base::vault::{Keeping, Vault};
 use crate::config::Config;
 use crate::features::automations::{Automations, AutomationsParts, AutomationsSettings, BuiltInExtractor, Library, RecallIngester, WebCollector};
 use crate::features::chat::{Chat, ChatParts, ChatSettings};
@@ -20,12 +21,14 @@ use crate::http::metrics::Metrics;
 use crate::http::state::Facts;
 use crate::jobs::chat_runner::ChatRunner;
 use crate::jobs::documents::DocumentIngest;
-use crate::jobs::{ChatRetention, ClockMark, Driver, IdleMemory, Ingest, Reconciler, Retention, RunDriver, Schedule, SecretRotation, SessionEnds};
+use crate::jobs::{
+    ChatRetention, ClockMark, Driver, IdleMemory, Ingest, MailOut, Reconciler, Retention, RunDriver, Schedule, SecretRotation, SessionEnds,
+};
 use crate::model::installation::new_install_id;
 use crate::services::api_keys::ApiKeys;
 use crate::services::audit::Audit;
 use crate::services::auth::bootstrap::{Bootstrap, BootstrapStart};
-use crate::services::auth::{Auth, AuthSettings};
+use crate::services::auth::{Auth, AuthParts, AuthSettings};
 use crate::services::collect::crawl::CrawlSettings;
 use crate::services::companies::Companies;
 use crate::services::egress::{Egress, EgressSettings};
@@ -33,6 +36,7 @@ use crate::services::embed::{BuiltInEmbedder, EmbedSettings, Embedder};
 use crate::services::gateway::{self, ModelServerSettings};
 use crate::services::ledger::{Ledger, LedgerSettings};
 use crate::services::licensing::{Licensing, LicensingSettings, build_date, keys::KeyRing};
+use crate::services::mail::{Courier, Outbox};
 use crate::services::plans::Plans;
 use crate::services::readiness::Readiness;
 use crate::services::recall::{Recall, RecallSettings};
@@ -74,13 +78,15 @@ pub struct Composed {
 /// When the database cannot be opened or a part cannot be made.
 pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
     let Parts { dir, config, seams, tasks, certificate_fingerprint } = parts;
-    let options = StoreOptions { readers_max: size(config.server.readers_max), now: seams.now(), vault: config.auth.vault(&seams) };
+    let vault = config.auth.vault(&seams);
+    let options = StoreOptions { readers_max: size(config.server.readers_max), now: seams.now(), vault: vault.clone() };
     let store = Store::open(&dir, options)?;
     store.open_installation(new_install_id(&seams), seams.now()).await.map_err(StartError::part("the installation"))?;
+    let outbox = Outbox::new(seams.clone(), vault.clone(), mail::settings(&config, &dir)?);
     let ground = Ground { store, seams, tasks, signals: Signals::default(), config };
     let Ground { store, seams, tasks, signals, config } = &ground;
 
-    let auth = Auth::new(store.clone(), seams.clone(), tasks.clone(), &auth_settings(config)).map_err(StartError::part("password hashing"))?;
+    let auth = ground.auth(&vault, &outbox)?;
     let api_keys = ApiKeys::new(store.clone(), seams.clone());
     let companies = Companies::new(store.clone(), seams.clone());
     let secrets = ground.secrets();
@@ -91,7 +97,8 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
 
     let egress = ground.egress().await?;
     let licensing = ground.licensing()?;
-    let members = Members::new(store.clone(), seams.clone(), auth.clone(), licensing.clone());
+    let members = Members::new(store.clone(), seams.clone(), auth.clone(), licensing.clone(), outbox.clone());
+    let courier = Courier::new(store.clone(), seams.clone(), tasks.clone(), vault, egress.clone(), outbox.clone());
     let plans = Plans::new(licensing.clone());
     let ledger = ground.ledger().await?;
 
@@ -111,6 +118,7 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
         chat,
         companies,
         config: Arc::new(ground.config),
+        courier,
         documents,
         egress,
         facts: Arc::new(facts),
@@ -118,6 +126,7 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
         licensing,
         members,
         metrics: Metrics::new(env!("CARGO_PKG_VERSION")),
+        outbox,
         plans,
         readiness: Readiness::new(store.clone()),
         recall,
@@ -145,6 +154,12 @@ impl Ground {
             tracing::warn!("encryption_at_rest: DB_ENCRYPTION_KEY is not set, so secrets and personal fields are kept unencrypted");
         }
         Secrets::new(self.store.clone(), self.seams.clone(), self.tasks.clone())
+    }
+
+    fn auth(&self, vault: &Vault, outbox: &Outbox) -> Result<Auth, StartError> {
+        let (store, seams, tasks) = (self.store.clone(), self.seams.clone(), self.tasks.clone());
+        let parts = AuthParts { store, seams, tasks, vault: vault.clone(), outbox: outbox.clone() };
+        Auth::new(parts, auth_settings(&self.config, outbox)).map_err(StartError::part("password hashing"))
     }
 
     async fn egress(&self) -> Result<Egress, StartError> {
@@ -232,15 +247,17 @@ fn facts(config: &Config, certificate_fingerprint: Option<String>) -> Facts {
 
 /// Starts the recurring tasks.
 pub fn start_jobs(composed: &Composed) {
-    let Composed { state: AppState { auth, automations, chat, documents, licensing, seams, secrets, tasks, .. }, store, .. } = composed;
+    let Composed { state, store, .. } = composed;
+    let AppState { auth, automations, chat, courier, documents, licensing, outbox, seams, secrets, tasks, .. } = state;
     let driver = Driver::new(tasks.clone(), seams.clone());
-    let jobs: [(Arc<dyn Reconciler>, Nudge); 11] = [
+    let jobs: [(Arc<dyn Reconciler>, Nudge); 12] = [
         (Arc::new(ChatRetention(chat.clone())), Nudge::default()),
         (Arc::new(ChatRunner::new(chat.clone())), chat.nudge()),
         (Arc::new(ClockMark(licensing.clone())), Nudge::default()),
         (Arc::new(DocumentIngest::new(documents.clone())), documents.nudge()),
         (Arc::new(IdleMemory(store.clone())), Nudge::default()),
         (Arc::new(Ingest(automations.clone())), automations.ingest_nudge()),
+        (Arc::new(MailOut(courier.clone())), outbox.nudge()),
         (Arc::new(Retention(automations.clone())), Nudge::default()),
         (Arc::new(RunDriver(automations.clone())), automations.run_nudge()),
         (Arc::new(Schedule(automations.clone())), Nudge::default()),
@@ -270,11 +287,15 @@ fn model_server(config: &Config) -> Result<Option<ModelServerSettings>, StartErr
     Ok(Some(ModelServerSettings::new(url, name.clone(), config.models.api_key.clone())))
 }
 
-fn auth_settings(config: &Config) -> AuthSettings {
+fn auth_settings(config: &Config, outbox: &Outbox) -> AuthSettings {
     let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
     AuthSettings {
         session_hours: narrow(config.auth.session_hours),
         idle_minutes: narrow(config.auth.idle_timeout_minutes),
+        verify_addresses: config.auth.require_email_verification,
+        mail_codes: config.auth.require_email_2fa && outbox.reaches_people(),
+        require_factor: config.auth.require_second_factor,
+        step_up_minutes: narrow(config.auth.step_up_minutes),
         ..AuthSettings::default()
     }
 }

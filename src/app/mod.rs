@@ -3,6 +3,7 @@
 pub mod compose;
 pub mod connections;
 pub mod instance;
+mod mail;
 pub mod tls;
 
 pub use instance::{Instance, StartError, StartOptions};

@@ -61,6 +61,12 @@ impl DataDir {
         self.0.join("backups")
     }
 
+    /// Mail that no server is there for, one file each.
+    #[must_use]
+    pub fn mail(&self) -> PathBuf {
+        self.0.join("mail")
+    }
+
     /// The key that signs the audit log's checkpoints, mode 0600.
     #[must_use]
     pub fn audit_key(&self) -> PathBuf {

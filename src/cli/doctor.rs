@@ -9,6 +9,7 @@ use super::outcome::{CommandResult, Failure, say, table};
 use crate::base::paths::DataDir;
 use crate::base::seams::Seams;
 use crate::config::definition::{Definition, Used};
+use crate::config::mail::SmtpServer;
 use crate::config::sources::Origin;
 use crate::config::{Config, definitions};
 use crate::store::{self, migrate, secrets};
@@ -77,6 +78,7 @@ impl Doctor {
         if let Some(config) = &config {
             checks.push(recall(config));
             checks.push(encryption(&dir, config));
+            checks.push(mail(config));
         }
         let failed = settings.iter().chain(&checks).any(|finding: &Finding| finding.state == State::Failed);
         if self.json {
@@ -179,6 +181,21 @@ fn schema(dir: &DataDir) -> Finding {
             }
         }
         Err(error) => finding(name, expected, "cannot be read", State::Failed, error),
+    }
+}
+
+fn mail(config: &Config) -> Finding {
+    let (name, expected) = ("mail", "a mail server and APP_BASE_URL, where mail is wanted");
+    let smtp = config.auth.smtp_url.as_ref().and_then(|url| SmtpServer::parse(url.expose()).ok());
+    let server = match (smtp, &config.auth.azure_connection_string) {
+        (Some(server), _) => format!("{}:{}", server.host, server.port),
+        (None, Some(_)) => "Azure Communication Services".to_owned(),
+        (None, None) => return finding(name, expected, "none: mails are put into the folder mail of the data folder", State::Ok, ""),
+    };
+    if config.server.app_base_url.is_some() {
+        finding(name, expected, server, State::Ok, "")
+    } else {
+        finding(name, expected, server, State::Warning, "set APP_BASE_URL: without it no link is mailed, only codes")
     }
 }
 

@@ -6,6 +6,7 @@ pub mod broker;
 pub mod browser;
 pub mod definition;
 pub mod licence;
+pub mod mail;
 pub mod miners;
 pub mod models;
 pub mod orchestration;
@@ -16,6 +17,7 @@ pub mod sources;
 pub mod tokens;
 
 use definition::{Definition, Kind};
+use mail::{AzureAccount, SmtpServer};
 use sources::{Sources, Values};
 
 /// Below this a day's grant does not last for one run, unless it is allowed on purpose.
@@ -148,7 +150,59 @@ impl Config {
                 "set ONSITE_MODEL_URL and ONSITE_MODEL_NAME together",
             ));
         }
+        problems.extend(self.mail_problems());
         problems
+    }
+
+    /// What keeps mail from being sent, and what needs mail and would never get it.
+    fn mail_problems(&self) -> Vec<Problem> {
+        let auth = &self.auth;
+        let mut problems = Vec::new();
+        if let Some(Err(what)) = auth.smtp_url.as_ref().map(|url| SmtpServer::parse(url.expose())) {
+            problems.push(Problem::new("SMTP_URL", what, "write smtp://user:password@host:587 or smtps://user:password@host:465"));
+        }
+        if let Some(Err(what)) = auth.azure_connection_string.as_ref().map(|text| AzureAccount::parse(text.expose())) {
+            problems.push(Problem::new("AZURE_COMMUNICATION_SERVICES_CONNECTION_STRING", what, "copy it from the resource's page of keys"));
+        }
+        if auth.azure_connection_string.is_some() != auth.azure_sender.is_some() {
+            let remedy = "set AZURE_COMMUNICATION_SERVICES_CONNECTION_STRING and AZURE_COMMUNICATION_EMAIL_SENDER together";
+            problems.push(Problem::new("AZURE_COMMUNICATION_EMAIL_SENDER", "Azure needs both its connection string and a sender", remedy));
+        }
+        let sender = auth.smtp_url.is_some() || auth.azure_connection_string.is_some();
+        if sender && problems.is_empty() && self.mail_from().is_none() {
+            problems.push(Problem::new(
+                "ONSITE_MAIL_FROM",
+                "mail needs an address that it comes from",
+                "set it to an address that the mail server accepts",
+            ));
+        }
+        let by_mail = "set SMTP_URL, or AZURE_COMMUNICATION_SERVICES_CONNECTION_STRING with its sender";
+        if auth.require_email_verification && !sender {
+            problems.push(Problem::new("AUTH_REQUIRE_EMAIL_VERIFICATION", "there is no mail server, so nobody could verify an address", by_mail));
+        }
+        if auth.require_email_verification && self.server.app_base_url.is_none() {
+            let what = "a link in a mail needs the address that people use";
+            problems.push(Problem::new("AUTH_REQUIRE_EMAIL_VERIFICATION", what, "set APP_BASE_URL"));
+        }
+        if auth.require_email_2fa && !sender && !auth.require_second_factor {
+            let what = "there is no mail server, so nobody could sign in";
+            let remedy = format!("{by_mail}; or set ONSITE_REQUIRE_SECOND_FACTOR=1, which asks for an authenticator app and needs no mail");
+            problems.push(Problem::new("AUTH_REQUIRE_EMAIL_2FA", what, remedy));
+        }
+        problems
+    }
+
+    /// The address that mail comes from.
+    #[must_use]
+    pub fn mail_from(&self) -> Option<String> {
+        let auth = &self.auth;
+        if auth.mail_from.is_some() {
+            return auth.mail_from.clone();
+        }
+        match &auth.smtp_url {
+            Some(url) => SmtpServer::parse(url.expose()).ok()?.credentials.map(|(user, _)| user).filter(|user| user.contains('@')),
+            None => auth.azure_sender.clone(),
+        }
     }
 
     /// A setting's value as it may be shown: secrets masked, unset as a dash.
@@ -251,8 +305,25 @@ mod tests {
     }
 
     #[test]
+    fn what_needs_mail_refuses_to_start_without_a_sender() {
+        let names = |environment: &[(&str, &str)]| problems(environment, "").into_iter().map(|problem| problem.name).collect::<Vec<_>>();
+        let holds = |environment: &[(&str, &str)]| Config::load(&sources(environment, "").0).is_ok();
+        let (smtp, verify, code) = (("SMTP_URL", "smtp://a%40b.example:p@mail.example"), "AUTH_REQUIRE_EMAIL_VERIFICATION", "AUTH_REQUIRE_EMAIL_2FA");
+        let base = ("APP_BASE_URL", "https://onsite.example");
+        assert_eq!(names(&[(code, "1")]), [code]);
+        assert!(holds(&[(code, "1"), smtp]) && holds(&[(code, "1"), ("ONSITE_REQUIRE_SECOND_FACTOR", "1")]));
+        assert_eq!(names(&[(verify, "1")]), [verify, verify]);
+        assert_eq!(names(&[(verify, "1"), smtp]), [verify], "a link needs an address");
+        assert!(holds(&[(verify, "1"), smtp, base]));
+        assert_eq!(names(&[(verify, "1"), base, ("ONSITE_REQUIRE_SECOND_FACTOR", "1")]), [verify], "no factor verifies an address");
+        assert_eq!(names(&[("SMTP_URL", "smtp://mail.example")]), ["ONSITE_MAIL_FROM"]);
+        assert_eq!(names(&[("SMTP_URL", "mail.example")]), ["SMTP_URL"]);
+        assert_eq!(names(&[("AZURE_COMMUNICATION_EMAIL_SENDER", "a@b.example")]), ["AZURE_COMMUNICATION_EMAIL_SENDER"]);
+    }
+
+    #[test]
     fn a_secret_is_never_shown() {
-        let (sources, _folder) = sources(&[("ANTHROPIC_API_KEY", "canary-1"), ("SMTP_URL", "smtp://canary-2@host")], "");
+        let (sources, _folder) = sources(&[("ANTHROPIC_API_KEY", "canary-1"), ("SMTP_URL", "smtp://a%40b.example:canary-2@host")], "");
         let config = Config::load(&sources).unwrap();
         let shown: String = definitions().map(|definition| config.shown(definition)).collect();
         assert!(!shown.contains("canary"));

@@ -22,7 +22,7 @@ section! {
         /// Origins whose pages may call the API from a browser.
         cors_allowed_origins: Vec<String> = "CORS_ALLOWED_ORIGINS", Kind::List, None, NotYet;
         /// The address people use: the canonical host, and the base of links in mail.
-        app_base_url: Option<String> = "APP_BASE_URL", Kind::Url, None, NotYet;
+        app_base_url: Option<String> = "APP_BASE_URL", Kind::Url, None, Yes;
         /// The hosted service's front end lived elsewhere; here the server serves it itself.
         frontend_base_url: Option<String> = "FRONTEND_BASE_URL", Kind::Url, None, NotYet;
         /// Which environment this is; `prod` refuses exploring router policies.

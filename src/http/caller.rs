@@ -53,6 +53,33 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestOrigin {
     }
 }
 
+/// Somebody with an open session, who may still have to set up a second factor before anything else.
+#[derive(Clone, Debug)]
+pub struct Enrolling(pub Caller);
+
+impl<S> FromRequestParts<S> for Enrolling
+where
+    S: Send + Sync,
+    AppState: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        // Looked up once a request, however many extractors ask.
+        if let Some(caller) = parts.extensions.get::<Caller>() {
+            return Ok(Self(caller.clone()));
+        }
+        let state = AppState::from_ref(state);
+        let token = session_token(&parts.headers, state.facts.session_cookie()).ok_or_else(ApiError::unauthorized)?;
+        if is_meant_as_key(token) {
+            return Err(key_not_allowed());
+        }
+        let caller = state.auth.authenticate(token).await?.ok_or_else(ApiError::unauthorized)?;
+        parts.extensions.insert(caller.clone());
+        Ok(Self(caller))
+    }
+}
+
 /// Somebody signed in. A program with an API key is not: what takes this extractor, or one made of it, is closed to keys.
 #[derive(Clone, Debug)]
 pub struct Signed(pub Caller);
@@ -65,12 +92,35 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let state = AppState::from_ref(state);
-        let token = session_token(&parts.headers, state.facts.session_cookie()).ok_or_else(ApiError::unauthorized)?;
-        if is_meant_as_key(token) {
-            return Err(key_not_allowed());
+        let Enrolling(caller) = Enrolling::from_request_parts(parts, state).await?;
+        if caller.must_enrol {
+            let message = "Everybody needs a second factor here, and your account has none yet.";
+            return Err(ApiError::new(StatusCode::FORBIDDEN, "second_factor_required", message)
+                .remedy("Set up an authenticator app: POST /api/me/factors/totp, or the page /account."));
         }
-        state.auth.authenticate(token).await?.map(Self).ok_or_else(ApiError::unauthorized)
+        Ok(Self(caller))
+    }
+}
+
+/// The caller has shown lately who they are. Stands after the extractor that is the permission, so that nobody is asked for a proof where they may
+/// not anyway.
+#[derive(Clone, Copy, Debug)]
+pub struct Fresh;
+
+impl<S> FromRequestParts<S> for Fresh
+where
+    S: Send + Sync,
+    AppState: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Enrolling(caller) = Enrolling::from_request_parts(parts, state).await?;
+        if AppState::from_ref(state).auth.is_fresh(&caller) {
+            return Ok(Self);
+        }
+        Err(ApiError::new(StatusCode::FORBIDDEN, "step_up_required", "This asks who you are once more: your last proof is too old.")
+            .remedy("Show your password or a code of your authenticator app (POST /api/me/step-up), then ask again."))
     }
 }
 

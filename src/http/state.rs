@@ -20,6 +20,7 @@ use crate::services::companies::Companies;
 use crate::services::egress::Egress;
 use crate::services::ledger::Ledger;
 use crate::services::licensing::Licensing;
+use crate::services::mail::{Courier, Outbox};
 use crate::services::plans::Plans;
 use crate::services::readiness::Readiness;
 use crate::services::recall::Recall;
@@ -47,6 +48,8 @@ pub struct AppState {
     pub egress: Egress,
     /// Every setting, with its origin.
     pub config: Arc<Config>,
+    /// Sends mail.
+    pub courier: Courier,
     /// Facts that do not change while the process runs.
     pub facts: Arc<Facts>,
     /// The token ledger.
@@ -55,6 +58,8 @@ pub struct AppState {
     pub licensing: Licensing,
     /// Members, invitations and accounts.
     pub members: Members,
+    /// Writes mails, and says how they leave.
+    pub outbox: Outbox,
     /// Counts requests.
     pub metrics: Metrics,
     /// What a company may do.

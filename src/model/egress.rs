@@ -34,6 +34,8 @@ pub enum Purpose {
     Model,
     /// Asking an embedding server.
     Embedding,
+    /// Sending mail.
+    Mail,
 }
 
 impl Purpose {
@@ -44,6 +46,7 @@ impl Purpose {
             Self::Collect => "collect",
             Self::Model => "model",
             Self::Embedding => "embedding",
+            Self::Mail => "mail",
         }
     }
 }
@@ -57,7 +60,7 @@ impl FromStr for Purpose {
     type Err = UnknownPurpose;
 
     fn from_str(text: &str) -> Result<Self, UnknownPurpose> {
-        [Self::Collect, Self::Model, Self::Embedding].into_iter().find(|purpose| purpose.as_str() == text).ok_or(UnknownPurpose)
+        [Self::Collect, Self::Model, Self::Embedding, Self::Mail].into_iter().find(|purpose| purpose.as_str() == text).ok_or(UnknownPurpose)
     }
 }
 

@@ -101,6 +101,12 @@ ids! {
     InvitationId = "inv_";
     /// A link that replaces a forgotten password.
     PasswordResetId = "pwr_";
+    /// A sign-in that waits for its second factor.
+    PendingSignInId = "psi_";
+    /// A link that verifies a mail address.
+    EmailVerificationId = "emv_";
+    /// An outgoing mail.
+    MailId = "mai_";
     /// A bootstrap token's public half.
     BootstrapId = "bst_";
     /// An allowed destination.

@@ -31,6 +31,8 @@ pub struct Session {
     pub expires_at: Timestamp,
     /// When it was ended before its time.
     pub ended_at: Option<Timestamp>,
+    /// When its holder last showed who they are.
+    pub proven_at: Timestamp,
 }
 
 /// A session to open.

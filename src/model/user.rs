@@ -165,6 +165,10 @@ pub struct Caller {
     pub user: User,
     /// The session they came with.
     pub session_id: SessionId,
+    /// When they last showed with it who they are.
+    pub proven_at: Timestamp,
+    /// Everybody has to have a second factor here and they have none: until they do, setting one up is all they may.
+    pub must_enrol: bool,
 }
 
 impl Caller {

@@ -103,7 +103,7 @@ mod tests {
         };
         let entry = Entry::new(seams.now(), Actor::System, "user.created", new.id.as_str());
         let user: User = store.create_user(new, entry).await.unwrap().unwrap();
-        Caller { user, session_id: SessionId::new(seams) }
+        Caller { user, session_id: SessionId::new(seams), proven_at: seams.now(), must_enrol: false }
     }
 
     #[tokio::test]

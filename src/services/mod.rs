@@ -12,6 +12,7 @@ pub mod embed;
 pub mod gateway;
 pub mod ledger;
 pub mod licensing;
+pub mod mail;
 pub mod plans;
 pub mod readiness;
 pub mod recall;

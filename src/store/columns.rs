@@ -4,8 +4,8 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 
 use crate::base::clock::Timestamp;
 use crate::model::ids::{
-    ApiKeyId, BootstrapId, ChatRunId, CompanyId, ConversationId, DocumentId, EgressRuleId, InvitationId, LicenceId, MessageId, PasswordResetId,
-    ReportId, ReservationId, RunId, SessionId, UserId, WidgetId,
+    ApiKeyId, BootstrapId, ChatRunId, CompanyId, ConversationId, DocumentId, EgressRuleId, EmailVerificationId, InvitationId, LicenceId, MailId,
+    MessageId, PasswordResetId, PendingSignInId, ReportId, ReservationId, RunId, SessionId, UserId, WidgetId,
 };
 
 impl ToSql for Timestamp {
@@ -39,7 +39,10 @@ macro_rules! id_columns {
 id_columns!(
     ApiKeyId,
     BootstrapId,
+    EmailVerificationId,
     InvitationId,
+    MailId,
+    PendingSignInId,
     PasswordResetId,
     ChatRunId,
     CompanyId,

@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::audit::append_audit;
 use super::companies::{self, insert_membership, read_company};
+use super::mail::{NewMail, insert_mail};
 use super::members::role_of;
 use super::sessions::insert_session;
 use super::users::{NewUser, insert_user, seat_free, user_in};
@@ -26,6 +27,8 @@ const LISTED_MAX: u32 = 500;
 pub enum Accepter {
     /// Somebody who had no account, with the one they made, and the session it opens.
     NewAccount(Box<NewUser>, NewSession),
+    /// The same where signing in asks for more than a password: no session yet.
+    NewAccountOnly(Box<NewUser>, Origin),
     /// Somebody who is signed in.
     Account(UserId, Origin),
 }
@@ -48,11 +51,11 @@ pub enum Acceptance {
 }
 
 impl Store {
-    /// Keeps an invitation; an open one of the same company to the same address is withdrawn.
+    /// Keeps an invitation, with the mail that carries it; an open one of the same company to the same address is withdrawn.
     ///
     /// # Errors
     /// When it could not be kept.
-    pub async fn invite(&self, invitation: Invitation, token_hash: [u8; 32], audit: Entry) -> Result<Invitation, StoreError> {
+    pub async fn invite(&self, invitation: Invitation, token_hash: [u8; 32], mail: Option<NewMail>, audit: Entry) -> Result<Invitation, StoreError> {
         self.write("invite", move |tx| {
             tx.prepare_cached(
                 "UPDATE invitations SET withdrawn_at = ?3 WHERE company_id = ?1 AND accepted_at IS NULL AND withdrawn_at IS NULL
@@ -73,6 +76,7 @@ impl Store {
                 invitation.created_at,
                 invitation.expires_at,
             ))?;
+            mail.map_or(Ok(()), |mail| insert_mail(tx, &mail))?;
             append_audit(tx, &audit)?;
             Ok(invitation)
         })
@@ -141,7 +145,7 @@ fn accept(tx: &Connection, token_hash: [u8; 32], accepter: &Accepter, seats: Opt
         return Ok(Acceptance::Ended(state));
     }
     let (user, origin) = match accepter {
-        Accepter::NewAccount(new, session) => {
+        Accepter::NewAccount(new, _) | Accepter::NewAccountOnly(new, _) => {
             if new.email != invitation.email {
                 return Ok(Acceptance::OtherAddress);
             }
@@ -149,8 +153,14 @@ fn accept(tx: &Connection, token_hash: [u8; 32], accepter: &Accepter, seats: Opt
                 return Ok(Acceptance::SeatsTaken);
             }
             let Some(user) = insert_user(tx, new)? else { return Ok(Acceptance::HasAccount) };
-            insert_session(tx, &user.id, session)?;
-            (user, &session.origin)
+            let origin = match accepter {
+                Accepter::NewAccount(_, session) => {
+                    insert_session(tx, &user.id, session)?;
+                    &session.origin
+                }
+                Accepter::NewAccountOnly(_, origin) | Accepter::Account(_, origin) => origin,
+            };
+            (user, origin)
         }
         Accepter::Account(id, origin) => {
             let Some(user) = user_in(tx, id)? else { return Ok(Acceptance::Unknown) };

@@ -1,5 +1,6 @@
 //! All SQL. One writer thread that commits in groups, a pool of read-only connections, and one file per noun.
 
+pub mod addresses;
 pub mod api_keys;
 pub mod audit;
 pub mod backup;
@@ -16,17 +17,20 @@ pub mod egress;
 mod engine;
 mod error;
 pub mod events;
+pub mod factors;
 pub mod installation;
 pub mod invitations;
 pub mod ledger;
 pub mod leftovers;
 pub mod licence;
+pub mod mail;
 pub mod members;
 pub mod metric_changes;
 pub mod migrate;
 pub mod names;
 pub mod page_texts;
 pub mod password_resets;
+pub mod pending_sign_ins;
 mod readers;
 pub mod reports;
 pub mod retention;

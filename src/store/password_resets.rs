@@ -2,7 +2,10 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
+use super::addresses::mark_verified;
 use super::audit::append_audit;
+use super::factors::remove_factors_in;
+use super::mail::{NewMail, insert_mail};
 use super::users::{HAS_EMAIL, USER_COLUMNS, read_user};
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
@@ -40,11 +43,11 @@ pub struct RecoveryLink {
 }
 
 impl Store {
-    /// Keeps a link and retires the account's earlier ones. `false`: there is no such account.
+    /// Keeps a link, with the mail that carries it, and retires the account's earlier ones. `false`: there is no such account.
     ///
     /// # Errors
     /// When it could not be kept.
-    pub async fn issue_password_reset(&self, new: NewPasswordReset, audit: Entry) -> Result<bool, StoreError> {
+    pub async fn issue_password_reset(&self, new: NewPasswordReset, mail: Option<NewMail>, audit: Entry) -> Result<bool, StoreError> {
         self.write("issue password reset", move |tx| {
             tx.execute("DELETE FROM password_resets WHERE user_id = ?1 AND used_at IS NULL", [&new.user])?;
             let kept = tx.execute(
@@ -53,6 +56,7 @@ impl Store {
                 (&new.id, &new.user, new.token_hash, new.by.as_str(), new.at, new.expires_at),
             )?;
             if kept > 0 {
+                mail.map_or(Ok(()), |mail| insert_mail(tx, &mail))?;
                 append_audit(tx, &audit)?;
             }
             Ok(kept > 0)
@@ -61,7 +65,7 @@ impl Store {
     }
 
     /// Restores a system admin: the account of this address may come in and looks after the appliance again, every session of it ends, and a
-    /// link replaces its password. `None`: there is no such account.
+    /// link replaces its password. Its second factors are gone. `None`: there is no such account.
     ///
     /// # Errors
     /// When it could not be kept.
@@ -71,6 +75,9 @@ impl Store {
             let Some(user) = tx.query_row(&recovered, [&email], read_user).optional()? else { return Ok(None) };
             tx.execute("UPDATE sessions SET ended_at = ?2 WHERE user_id = ?1 AND ended_at IS NULL", (&user.id, at))?;
             tx.execute("DELETE FROM password_resets WHERE user_id = ?1 AND used_at IS NULL", [&user.id])?;
+            // What is lost with a device, or waits for a mail server that is gone, must not keep the last admin out.
+            remove_factors_in(tx, &user.id)?;
+            mark_verified(tx, &user.id, at)?;
             tx.execute(
                 "INSERT INTO password_resets (id, user_id, token_hash, made_by, created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
                 (&link.id, &user.id, link.token_hash, Actor::Cli.as_str(), at, link.expires_at),
@@ -143,5 +150,7 @@ fn replace(tx: &Connection, user: &UserId, hash: &str, keep: Option<&SessionId>,
     tx.execute("UPDATE users SET password_hash = ?2 WHERE id = ?1", (user, hash))?;
     tx.execute("UPDATE sessions SET ended_at = ?2 WHERE user_id = ?1 AND ended_at IS NULL AND id IS NOT ?3", (user, at, keep))?;
     tx.execute("DELETE FROM password_resets WHERE user_id = ?1 AND used_at IS NULL", [user])?;
+    // Whoever knew the old one has shown nothing any more.
+    tx.execute("DELETE FROM pending_sign_ins WHERE user_id = ?1", [user])?;
     Ok(())
 }

@@ -35,6 +35,9 @@ pub const COLUMNS: &[SealedColumn] = &[
     column("sessions", "address", None),
     column("sessions", "user_agent", None),
     column("invitations", "email", Some("email_index")),
+    SealedColumn { table: "totp_factors", key: "user_id", column: "secret", index: None },
+    SealedColumn { table: "totp_factors", key: "user_id", column: "next_secret", index: None },
+    column("outgoing_mail", "body", None),
 ];
 
 impl SealedColumn {

@@ -34,6 +34,17 @@ pub struct OpenSession {
     pub user_agent: Option<String>,
 }
 
+/// A session and its user, whatever state both are in.
+#[derive(Clone, Debug)]
+pub struct FoundSession {
+    /// The session.
+    pub session: Session,
+    /// Whose.
+    pub user: User,
+    /// Whether they have a second factor that needs no mail.
+    pub has_factor: bool,
+}
+
 /// Which of a user's sessions.
 #[derive(Clone, Debug)]
 pub enum WhichSessions {
@@ -63,7 +74,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn session_by_token(&self, token_hash: [u8; 32]) -> Result<Option<(Session, User)>, StoreError> {
+    pub async fn session_by_token(&self, token_hash: [u8; 32]) -> Result<Option<FoundSession>, StoreError> {
         self.read("read session", move |conn| {
             Ok(conn.prepare_cached(&select_session("sessions.token_hash = ?1"))?.query_row([token_hash], read_session).optional()?)
         })
@@ -74,7 +85,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn session(&self, id: SessionId) -> Result<Option<(Session, User)>, StoreError> {
+    pub async fn session(&self, id: SessionId) -> Result<Option<FoundSession>, StoreError> {
         self.read("read session", move |conn| {
             Ok(conn.prepare_cached(&select_session("sessions.id = ?1"))?.query_row([&id], read_session).optional()?)
         })
@@ -104,12 +115,13 @@ impl Store {
         self.read("list sessions", move |conn| {
             let mut statement = conn.prepare_cached(
                 "SELECT id, created_at, last_seen_at, expires_at, opened('sessions', 'address', id, address),
-                        opened('sessions', 'user_agent', id, user_agent) FROM sessions
+                        opened('sessions', 'user_agent', id, user_agent), coalesce(proven_at, created_at) FROM sessions
                  WHERE user_id = ?1 AND ended_at IS NULL AND expires_at > ?2 ORDER BY last_seen_at DESC, id LIMIT ?3",
             )?;
             let sessions = statement.query_map((&user, now, LISTED_MAX), |row| {
                 let (id, created_at, last_seen_at, expires_at) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-                let session = Session { id, user_id: user.clone(), created_at, last_seen_at, expires_at, ended_at: None };
+                let proven_at = row.get(6)?;
+                let session = Session { id, user_id: user.clone(), created_at, last_seen_at, expires_at, ended_at: None, proven_at };
                 Ok(OpenSession { session, address: row.get(4)?, user_agent: row.get(5)? })
             })?;
             Ok(sessions.collect::<Result<_, _>>()?)
@@ -168,12 +180,14 @@ impl Store {
 /// The columns that [`read_user`] reads come first.
 fn select_session(rule: &str) -> String {
     format!(
-        "SELECT {USER_COLUMNS}, sessions.id, sessions.created_at, sessions.last_seen_at, sessions.expires_at, sessions.ended_at
+        "SELECT {USER_COLUMNS}, sessions.id, sessions.created_at, sessions.last_seen_at, sessions.expires_at, sessions.ended_at,
+                coalesce(sessions.proven_at, sessions.created_at),
+                EXISTS (SELECT 1 FROM totp_factors WHERE totp_factors.user_id = users.id AND totp_factors.secret IS NOT NULL)
          FROM sessions JOIN users ON users.id = sessions.user_id WHERE {rule}"
     )
 }
 
-fn read_session(row: &Row<'_>) -> rusqlite::Result<(Session, User)> {
+fn read_session(row: &Row<'_>) -> rusqlite::Result<FoundSession> {
     let user = read_user(row)?;
     let session = Session {
         id: row.get(6)?,
@@ -182,8 +196,9 @@ fn read_session(row: &Row<'_>) -> rusqlite::Result<(Session, User)> {
         last_seen_at: row.get(8)?,
         expires_at: row.get(9)?,
         ended_at: row.get(10)?,
+        proven_at: row.get(11)?,
     };
-    Ok((session, user))
+    Ok(FoundSession { session, user, has_factor: row.get(12)? })
 }
 
 /// Opens a session inside another store method's transaction.

@@ -37,6 +37,7 @@ const places = (): Record<string, string> => ({
   licence: "/appliance/licence",
   users: "/appliance/users",
   egress: "/appliance/egress",
+  mail: "/appliance/mail",
   audit: "/appliance/audit",
   settings: "/appliance/settings",
   nowhere: "/nowhere",

@@ -28,6 +28,7 @@ const PAGES: [pattern: string, load: Load][] = [
   ['/appliance/users', () => import('./features/appliance/Users.svelte')],
   ['/appliance/audit', () => import('./features/appliance/Audit.svelte')],
   ['/appliance/egress', () => import('./features/appliance/Egress.svelte')],
+  ['/appliance/mail', () => import('./features/appliance/Mail.svelte')],
   ['/appliance/settings', () => import('./features/appliance/Settings.svelte')],
 ];
 

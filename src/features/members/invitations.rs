@@ -2,8 +2,9 @@
 
 use super::Members;
 use crate::base::secret::{Secret, new_token, sha256};
+use crate::base::vault::VaultError;
 use crate::model::audit::{Actor, Entry};
-use crate::model::company::Membership;
+use crate::model::company::{Company, Membership};
 use crate::model::ids::{CompanyId, InvitationId};
 use crate::model::invitation::{Invitation, InvitationState, Invited, LIFETIME, may_give};
 use crate::model::role::Role;
@@ -11,6 +12,7 @@ use crate::model::session::{Origin, SignedIn};
 use crate::model::user::{Caller, Email, InvalidEmail};
 use crate::services::auth::password::HashError;
 use crate::services::auth::{AccountForm, InvalidAccount};
+use crate::services::mail::InvitationLetter;
 use crate::store::StoreError;
 use crate::store::invitations::{Acceptance, Accepter};
 
@@ -21,6 +23,8 @@ pub struct NewInvitation {
     pub invitation: Invitation,
     /// What its link carries.
     pub token: Secret<String>,
+    /// Whether it is on its way by mail.
+    pub mailed: bool,
 }
 
 /// Why nobody was invited.
@@ -35,6 +39,9 @@ pub enum InviteError {
     /// The address belongs to a member.
     #[error("this address belongs to a member already")]
     Member,
+    /// The mail's text could not be sealed.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -74,12 +81,12 @@ pub enum AcceptError {
 pub struct Accepted {
     /// The company, with their role.
     pub membership: Membership,
-    /// The session that their new account opened; `None`: they had an account and are signed in.
+    /// The session that their new account opened; `None`: they had an account and are signed in, or have to sign in first.
     pub signed_in: Option<SignedIn>,
 }
 
 impl Members {
-    /// Invites an address into a company. An open invitation to the same address is replaced.
+    /// Invites an address into a company, by mail too where mail is sent. An open invitation to the same address is replaced.
     ///
     /// # Errors
     /// See [`InviteError`].
@@ -87,7 +94,7 @@ impl Members {
         &self,
         by: &Caller,
         by_role: Role,
-        company: &CompanyId,
+        company: &Company,
         email: &str,
         role: Role,
         origin: &Origin,
@@ -97,14 +104,14 @@ impl Members {
             return Err(InviteError::Role);
         }
         if let Some((user, _)) = self.store.user_by_email(email.clone()).await?
-            && self.store.membership(company.clone(), user.id).await?.is_some()
+            && self.store.membership(company.id.clone(), user.id).await?.is_some()
         {
             return Err(InviteError::Member);
         }
         let (at, token) = (self.seams.now(), new_token(&self.seams));
         let invitation = Invitation {
             id: InvitationId::new(&self.seams),
-            company: company.clone(),
+            company: company.id.clone(),
             email,
             role,
             invited_by: by.user.id.clone(),
@@ -113,10 +120,15 @@ impl Members {
             accepted_at: None,
             withdrawn_at: None,
         };
-        let entry = Entry::new(at, Actor::User(Some(by.user.id.clone())), "invitation.made", invitation.id.as_str()).in_company(company.clone());
+        let entry = Entry::new(at, Actor::User(Some(by.user.id.clone())), "invitation.made", invitation.id.as_str()).in_company(company.id.clone());
         let entry = entry.from(origin.address).detail(serde_json::json!({"email": invitation.email, "role": role}));
-        let invitation = self.store.invite(invitation, token_hash(&token), entry).await?;
-        Ok(NewInvitation { invitation, token })
+        let Invitation { email: to, expires_at, .. } = &invitation;
+        let letter = InvitationLetter { to, company: &company.name, by: &by.user.name, role, token: &token, expires_at: *expires_at };
+        let mail = self.outbox.invitation(letter)?;
+        let mailed = mail.is_some() && self.outbox.reaches_people();
+        let invitation = self.store.invite(invitation, token_hash(&token), mail, entry).await?;
+        self.outbox.posted();
+        Ok(NewInvitation { invitation, token, mailed })
     }
 
     /// A company's invitations with what each is good for now, the newest first.
@@ -151,7 +163,8 @@ impl Members {
         }
     }
 
-    /// Accepts with a new account, which is signed in by it. The token is looked at before a password is hashed.
+    /// Accepts with a new account, which is signed in by it unless signing in asks for more than its password here. The token is looked at before
+    /// a password is hashed.
     ///
     /// # Errors
     /// See [`AcceptError`].
@@ -162,6 +175,16 @@ impl Members {
         }
         let form = AccountForm::check(invited.invitation.email.as_str(), name, password)?;
         let new = self.auth.new_user(&form).await?;
+        if self.auth.asks_new_accounts() {
+            let (user, membership) = self.accept(token, Accepter::NewAccountOnly(Box::new(new), origin)).await?;
+            if self.auth.verifies_addresses()
+                && let Err(error) = self.auth.mail_verification(&user).await
+            {
+                // The account stands; signing in mails another link.
+                tracing::warn!(%error, "no link was mailed to verify a new address");
+            }
+            return Ok(Accepted { membership, signed_in: None });
+        }
         let (session, session_token) = self.auth.new_session(origin);
         let (session_id, expires_at) = (session.id.clone(), session.expires_at);
         let acceptance = self.accept(token, Accepter::NewAccount(Box::new(new), session)).await?;

@@ -13,6 +13,7 @@ use crate::model::session::Origin;
 use crate::model::user::Caller;
 use crate::services::auth::Auth;
 use crate::services::licensing::Licensing;
+use crate::services::mail::Outbox;
 use crate::store::members::{MemberChange, MemberChanged};
 use crate::store::{Store, StoreError};
 
@@ -26,6 +27,7 @@ pub struct Members {
     seams: Seams,
     auth: Auth,
     licensing: Licensing,
+    outbox: Outbox,
 }
 
 /// Why a membership stayed as it was.
@@ -48,8 +50,8 @@ pub enum MemberError {
 impl Members {
     /// Builds the feature.
     #[must_use]
-    pub const fn new(store: Store, seams: Seams, auth: Auth, licensing: Licensing) -> Self {
-        Self { store, seams, auth, licensing }
+    pub const fn new(store: Store, seams: Seams, auth: Auth, licensing: Licensing, outbox: Outbox) -> Self {
+        Self { store, seams, auth, licensing, outbox }
     }
 
     /// The members of a company: owners first, then by name.

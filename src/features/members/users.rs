@@ -5,7 +5,7 @@ use crate::model::audit::{Actor, Entry};
 use crate::model::ids::UserId;
 use crate::model::session::Origin;
 use crate::model::user::{Caller, User};
-use crate::services::auth::accounts::PasswordReset;
+use crate::services::auth::accounts::{PasswordError, PasswordReset};
 use crate::store::StoreError;
 use crate::store::users::{UserDisabled, UserWithUse};
 
@@ -21,6 +21,9 @@ pub enum UserChangeError {
     /// Every seat of the licence is taken.
     #[error("every seat of the licence is taken")]
     SeatsTaken,
+    /// The link could not be made.
+    #[error(transparent)]
+    Link(#[from] PasswordError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -49,6 +52,16 @@ impl Members {
             UserDisabled::LastSystemAdmin => Err(UserChangeError::LastSystemAdmin),
             UserDisabled::SeatsTaken => Err(UserChangeError::SeatsTaken),
         }
+    }
+
+    /// Takes an account's second factors away: its owner lost their device and their recovery codes.
+    ///
+    /// # Errors
+    /// See [`UserChangeError`].
+    pub async fn remove_factors(&self, by: &Caller, user: UserId, origin: &Origin) -> Result<(), UserChangeError> {
+        self.store.user(user.clone()).await?.ok_or(UserChangeError::NotThere)?;
+        self.auth.remove_factors_of(by, user, origin).await?;
+        Ok(())
     }
 
     /// Makes a link that replaces a forgotten password once; to be handed to the account's owner.

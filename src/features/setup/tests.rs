@@ -5,10 +5,13 @@ use crate::base::clock::{FakeClock, Timestamp};
 use crate::base::paths::DataDir;
 use crate::base::random::SystemRandom;
 use crate::base::tasks::Tasks;
+use crate::base::vault::Vault;
 use crate::model::audit::{GENESIS, verify_chain};
 use crate::services::auth::bootstrap::BootstrapStart;
 use crate::services::auth::password::testing::CHEAP;
-use crate::services::auth::{AuthSettings, LoginError};
+use crate::services::auth::second_step::Login;
+use crate::services::auth::{AuthParts, AuthSettings, LoginError};
+use crate::services::mail::{MailSettings, Outbox, Sender};
 use crate::store::testing;
 
 const PASSWORD: &str = "a goose crossed the yard";
@@ -27,11 +30,19 @@ async fn bench() -> (Bench, String) {
     let clock = Arc::new(FakeClock::new(Timestamp::from_millis(1_795_300_000_000)));
     let seams = Seams { clock: clock.clone(), random: Arc::new(SystemRandom) };
     let settings = AuthSettings { hash_cost: CHEAP, ..AuthSettings::default() };
-    let auth = Auth::new(store.clone(), seams.clone(), Tasks::default(), &settings).unwrap();
+    let auth = Auth::new(parts(&store, &seams), settings).unwrap();
     let bootstrap = Bootstrap::new(store.clone(), seams.clone(), DataDir::new(folder.path()));
     let BootstrapStart::Generated(issued) = bootstrap.start(None).await.unwrap() else { panic!("expected a new token") };
     let setup = Setup::new(store.clone(), seams, auth.clone(), bootstrap.clone());
     (Bench { setup, auth, bootstrap, clock, store, folder }, issued.token.expose().clone())
+}
+
+fn parts(store: &Store, seams: &Seams) -> AuthParts {
+    let vault = Vault::new(None, Vec::new(), seams);
+    let sender = Sender::Spool("/nowhere".into());
+    let settings = MailSettings { sender, from: "onsite@localhost".parse().unwrap(), base_url: None };
+    let outbox = Outbox::new(seams.clone(), vault.clone(), settings);
+    AuthParts { store: store.clone(), seams: seams.clone(), tasks: Tasks::default(), vault, outbox }
 }
 
 fn redemption(token: &str, email: &str) -> Redemption {
@@ -188,7 +199,10 @@ async fn a_session_ends_by_time_by_idleness_and_by_signing_out() {
     bench.clock.advance(minutes(10));
     assert!(open(&first.token).await.is_none());
 
-    let login = async || bench.auth.login("ADA@example.org ", &Secret::new(PASSWORD.into()), Origin::default()).await.unwrap();
+    let login = async || match bench.auth.login("ADA@example.org ", &Secret::new(PASSWORD.into()), Origin::default()).await.unwrap() {
+        Login::In(signed_in) => signed_in,
+        Login::SecondStep(_) => panic!("nobody asked for a second factor"),
+    };
     let second = login().await;
     bench.clock.advance(minutes(14));
     assert!(open(&second.token).await.is_some());
@@ -220,7 +234,7 @@ async fn signing_out_works_when_nothing_can_be_kept_and_is_kept_later() {
     assert!(bench.auth.keep_ends().await.is_err());
     testing::execute(&bench.store, "DROP TRIGGER refuse", []).await;
     bench.auth.keep_ends().await.unwrap();
-    let (session, _) = bench.store.session(caller.session_id).await.unwrap().unwrap();
+    let session = bench.store.session(caller.session_id).await.unwrap().unwrap().session;
     assert!(session.ended_at.is_some());
 }
 
@@ -229,7 +243,7 @@ async fn without_an_idle_limit_a_session_lives_until_its_hour() {
     let (bench, token) = bench().await;
     let signed_in = bench.redeem(&token).await.unwrap();
     let settings = AuthSettings { idle_minutes: 0, session_hours: 2, hash_cost: CHEAP, ..AuthSettings::default() };
-    let patient = Auth::new(bench.store.clone(), bench.setup.seams.clone(), Tasks::default(), &settings).unwrap();
+    let patient = Auth::new(parts(&bench.store, &bench.setup.seams), settings).unwrap();
     bench.clock.advance(Duration::from_secs(2 * 3600 - 1));
     assert!(patient.authenticate(signed_in.token.expose()).await.unwrap().is_some());
     bench.clock.advance(Duration::from_secs(1));

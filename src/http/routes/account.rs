@@ -27,6 +27,8 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(end))
         .routes(routes!(change_password))
         .routes(routes!(reset_password))
+        .routes(routes!(forgot_password))
+        .routes(routes!(verify_email))
 }
 
 /// A session that can be used.
@@ -73,6 +75,19 @@ struct ChangePasswordRequest {
 struct ResetPasswordRequest {
     token: String,
     password: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ForgotPasswordRequest {
+    email: String,
+}
+
+// No `Debug`: it holds a token.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct VerifyEmailRequest {
+    token: String,
 }
 
 #[derive(Deserialize)]
@@ -159,6 +174,43 @@ async fn reset_password(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Ask for a link that replaces a forgotten password, by mail. The answer is the same whether the address has an account or not.
+#[utoipa::path(post, path = "/api/auth/forgot-password", tag = "auth", operation_id = "forgot_password", request_body = ForgotPasswordRequest, responses(
+    (status = 202),
+    (status = 409, description = "`no_mail`", body = ErrorEnvelope),
+    (status = 429, description = "`too_many_tries`", body = ErrorEnvelope),
+))]
+async fn forgot_password(
+    State(state): State<AppState>,
+    RequestOrigin(origin): RequestOrigin,
+    ValidJson(request): ValidJson<ForgotPasswordRequest>,
+) -> Result<StatusCode, ApiError> {
+    if !state.auth.mails_links() {
+        return Err(ApiError::conflict("no_mail", "This appliance sends no links by mail.").remedy("Ask a system admin for a link that replaces it."));
+    }
+    state.auth.mail_forgotten(&request.email, origin)?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// Verify a mail address by a link's token.
+#[utoipa::path(post, path = "/api/auth/verify-email", tag = "auth", operation_id = "verify_email", request_body = VerifyEmailRequest, responses(
+    (status = 204),
+    (status = 410, description = "`link_ended`", body = ErrorEnvelope),
+))]
+async fn verify_email(
+    State(state): State<AppState>,
+    RequestOrigin(origin): RequestOrigin,
+    ValidJson(request): ValidJson<VerifyEmailRequest>,
+) -> Result<StatusCode, ApiError> {
+    let verified = state.auth.verify_email(&Secret::new(request.token), origin).await?;
+    let ended = || {
+        ApiError::new(StatusCode::GONE, "link_ended", "This link was used, replaced by a newer one, or is older than 24 hours.")
+            .field("token")
+            .remedy("Sign in: if the address is not verified yet, another link is sent.")
+    };
+    verified.map(|_| StatusCode::NO_CONTENT).ok_or_else(ended)
+}
+
 impl From<PasswordError> for ApiError {
     fn from(error: PasswordError) -> Self {
         match error {
@@ -173,6 +225,7 @@ impl From<PasswordError> for ApiError {
             PasswordError::TooManyTries(error) => error.into(),
             PasswordError::Refused(error) => Self::invalid("password", sentence(error)),
             PasswordError::Hash(error) => error.into(),
+            PasswordError::Vault(error) => Self::internal(error),
             PasswordError::Store(error) => error.into(),
         }
     }

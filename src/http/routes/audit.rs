@@ -14,7 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::base::clock::Timestamp;
-use crate::http::caller::{RequestOrigin, SystemAdmin};
+use crate::http::caller::{Fresh, RequestOrigin, SystemAdmin};
 use crate::http::errors::ErrorEnvelope;
 use crate::http::{ApiError, AppState};
 use crate::model::audit::{AuditRow, Outcome};
@@ -131,9 +131,15 @@ async fn list(State(state): State<AppState>, _: SystemAdmin, Query(query): Query
 /// The whole log as JSON Lines, closed by a checkpoint that this installation signs: `onsite audit verify FILE` checks it on any machine.
 #[utoipa::path(get, path = "/api/system-admin/audit/export", tag = "system-admin", operation_id = "export_audit_log", responses(
     (status = 200, description = "JSON Lines", body = String, content_type = "application/x-ndjson"),
+    (status = 403, description = "`step_up_required`", body = ErrorEnvelope),
     (status = 404, description = "Not a system admin", body = ErrorEnvelope),
 ))]
-async fn export(State(state): State<AppState>, SystemAdmin(caller): SystemAdmin, RequestOrigin(origin): RequestOrigin) -> Result<Response, ApiError> {
+async fn export(
+    State(state): State<AppState>,
+    SystemAdmin(caller): SystemAdmin,
+    _: Fresh,
+    RequestOrigin(origin): RequestOrigin,
+) -> Result<Response, ApiError> {
     let checkpoint = state.audit.checkpoint(&caller, &origin).await?;
     let name = format!("attachment; filename=\"onsite-audit-{}.jsonl\"", checkpoint.sequence);
     let headers: [(HeaderName, String); 3] =

@@ -12,21 +12,23 @@ use utoipa_axum::routes;
 use super::me::UserView;
 use crate::base::clock::Timestamp;
 use crate::base::secret::Secret;
-use crate::http::caller::{RequestOrigin, Signed};
+use crate::http::caller::{Enrolling, RequestOrigin};
 use crate::http::errors::ErrorEnvelope;
 use crate::http::extract::ValidJson;
 use crate::http::{ApiError, AppState};
+use crate::model::factor::FactorMethod;
 use crate::model::session::SignedIn;
 use crate::services::auth::LoginError;
 use crate::services::auth::limits::TooManyTries;
 use crate::services::auth::password::HashError;
+use crate::services::auth::second_step::{Login, SecondStepError, Waiting};
 
 /// How long someone should wait when as many passwords are being checked as may: several hashes' time.
 const BUSY_RETRY: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// The routes of this noun.
 pub fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(login)).routes(routes!(logout))
+    OpenApiRouter::new().routes(routes!(login)).routes(routes!(second_step)).routes(routes!(mail_code)).routes(routes!(logout))
 }
 
 // No `Debug`: it holds a password.
@@ -53,10 +55,44 @@ struct TokenView {
     expires_at: Timestamp,
 }
 
-/// Sign in with mail address and password.
+/// A right password that is not enough.
+#[derive(Serialize, ToSchema)]
+struct SecondStepView {
+    /// What to present with the factor.
+    second_step: String,
+    /// How the factor can be shown: `totp`, `recovery_code`, `email` (a code is on its way).
+    #[schema(value_type = Vec<String>)]
+    methods: Vec<FactorMethod>,
+    /// Until when.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Timestamp,
+}
+
+// No `Debug`: both hold what opens a session.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct SecondStepRequest {
+    /// From the answer of the first step.
+    second_step: String,
+    /// `totp`, `recovery_code` or `email`.
+    #[schema(value_type = String)]
+    method: FactorMethod,
+    code: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct MailCodeRequest {
+    /// From the answer of the first step.
+    second_step: String,
+}
+
+/// Sign in with mail address and password. Who has a second factor is asked for it (202).
 #[utoipa::path(post, path = "/api/auth/login", tag = "auth", request_body = LoginRequest, responses(
     (status = 200, body = SessionView),
+    (status = 202, description = "A second factor is asked for", body = SecondStepView),
     (status = 401, description = "`wrong_credentials`", body = ErrorEnvelope),
+    (status = 403, description = "`email_not_verified`", body = ErrorEnvelope),
     (status = 429, description = "`too_many_tries`, `busy`", body = ErrorEnvelope),
 ))]
 async fn login(
@@ -64,13 +100,47 @@ async fn login(
     RequestOrigin(origin): RequestOrigin,
     ValidJson(request): ValidJson<LoginRequest>,
 ) -> Result<Response, ApiError> {
-    let signed_in = state.auth.login(&request.email, &Secret::new(request.password), origin).await?;
+    match state.auth.login(&request.email, &Secret::new(request.password), origin).await? {
+        Login::In(signed_in) => signed_in_response(&state, StatusCode::OK, signed_in),
+        Login::SecondStep(Waiting { token, methods, expires_at }) => {
+            let view = SecondStepView { second_step: token.expose().clone(), methods, expires_at };
+            Ok((StatusCode::ACCEPTED, [(header::CACHE_CONTROL, "no-store")], Json(view)).into_response())
+        }
+    }
+}
+
+/// Sign in: the second step, with a code.
+#[utoipa::path(post, path = "/api/auth/second-step", tag = "auth", operation_id = "second_step", request_body = SecondStepRequest, responses(
+    (status = 200, body = SessionView),
+    (status = 401, description = "`wrong_code`", body = ErrorEnvelope),
+    (status = 410, description = "`sign_in_ended`", body = ErrorEnvelope),
+    (status = 429, description = "`too_many_tries`", body = ErrorEnvelope),
+))]
+async fn second_step(
+    State(state): State<AppState>,
+    RequestOrigin(origin): RequestOrigin,
+    ValidJson(request): ValidJson<SecondStepRequest>,
+) -> Result<Response, ApiError> {
+    let (token, code) = (Secret::new(request.second_step), Secret::new(request.code));
+    let signed_in = state.auth.second_step(&token, request.method, &code, origin).await?;
     signed_in_response(&state, StatusCode::OK, signed_in)
+}
+
+/// Mail another code for a sign-in that waits for one. The earlier code does not count any more.
+#[utoipa::path(post, path = "/api/auth/second-step/mail", tag = "auth", operation_id = "mail_another_code", request_body = MailCodeRequest, responses(
+    (status = 204),
+    (status = 409, description = "`no_more_mail`", body = ErrorEnvelope),
+    (status = 410, description = "`sign_in_ended`", body = ErrorEnvelope),
+    (status = 429, description = "`too_many_tries`", body = ErrorEnvelope),
+))]
+async fn mail_code(State(state): State<AppState>, ValidJson(request): ValidJson<MailCodeRequest>) -> Result<StatusCode, ApiError> {
+    state.auth.mail_another_code(&Secret::new(request.second_step)).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// End the session that asks.
 #[utoipa::path(post, path = "/api/auth/logout", tag = "auth", responses((status = 204), (status = 401, body = ErrorEnvelope)))]
-async fn logout(State(state): State<AppState>, Signed(caller): Signed, RequestOrigin(origin): RequestOrigin) -> Result<Response, ApiError> {
+async fn logout(State(state): State<AppState>, Enrolling(caller): Enrolling, RequestOrigin(origin): RequestOrigin) -> Result<Response, ApiError> {
     state.auth.logout(&caller, &origin).await;
     Ok((StatusCode::NO_CONTENT, cookie_header(&session_cookie(&state, "", 0))?).into_response())
 }
@@ -100,8 +170,37 @@ impl From<LoginError> for ApiError {
         match error {
             LoginError::WrongCredentials => Self::new(StatusCode::UNAUTHORIZED, "wrong_credentials", "The mail address or the password is wrong."),
             LoginError::TooManyTries(error) => error.into(),
+            LoginError::EmailNotVerified => {
+                Self::new(StatusCode::FORBIDDEN, "email_not_verified", "The password is right, and your mail address is not verified yet.")
+                    .remedy("Open the link in the mail that was sent to you. Signing in again after five minutes sends another.")
+            }
+            LoginError::Vault(error) => Self::internal(error),
             LoginError::Hash(error) => error.into(),
             LoginError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<SecondStepError> for ApiError {
+    fn from(error: SecondStepError) -> Self {
+        match error {
+            SecondStepError::Ended => Self::new(
+                StatusCode::GONE,
+                "sign_in_ended",
+                "This sign-in is over: it was used, is older than ten minutes, or had too many wrong codes.",
+            )
+            .remedy("Sign in again."),
+            SecondStepError::Wrong { attempts_left } => {
+                Self::new(StatusCode::UNAUTHORIZED, "wrong_code", "This code is not right, or was used before.")
+                    .field("code")
+                    .fact("attempts_left", attempts_left)
+                    .remedy("Enter the code that is shown now; an app's code counts once. If it never fits, the clock of the device is off.")
+            }
+            SecondStepError::NoMoreMail => Self::conflict("no_more_mail", "No other code is mailed for this sign-in.")
+                .remedy("Look for the mails that were sent, or sign in again."),
+            SecondStepError::TooManyTries(error) => error.into(),
+            SecondStepError::Vault(error) => Self::internal(error),
+            SecondStepError::Store(error) => error.into(),
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::http::caller::{CompanyAdmin, Ids, RequestOrigin, Signed};
 use crate::http::errors::ErrorEnvelope;
 use crate::http::extract::ValidJson;
 use crate::http::{ApiError, AppState};
+use crate::model::company::Membership;
 use crate::model::ids::{InvitationId, UserId};
 use crate::model::invitation::{Invitation, InvitationState};
 use crate::model::role::Role;
@@ -79,6 +80,8 @@ struct NewInvitationView {
     invitation: InvitationView,
     /// Opens the invitation, once. Shown only here: hand over the link `/invitation#TOKEN` of this appliance.
     token: String,
+    /// Whether it is on its way by mail too.
+    mailed: bool,
 }
 
 // No `Debug`: it holds a token.
@@ -119,6 +122,12 @@ struct JoinedView {
     role: Role,
 }
 
+impl From<Membership> for JoinedView {
+    fn from(membership: Membership) -> Self {
+        Self { company_id: membership.company.id.to_string(), company: membership.company.name, role: membership.role }
+    }
+}
+
 #[derive(Deserialize)]
 struct InvitationPath {
     invitation: InvitationId,
@@ -150,8 +159,12 @@ async fn invite(
     RequestOrigin(origin): RequestOrigin,
     ValidJson(request): ValidJson<InvitationRequest>,
 ) -> Result<Response, ApiError> {
-    let made = state.members.invite(&member.caller, member.role, &member.company.id, &request.email, request.role, &origin).await?;
-    let view = NewInvitationView { invitation: InvitationView::new(made.invitation, InvitationState::Open), token: made.token.expose().clone() };
+    let made = state.members.invite(&member.caller, member.role, &member.company, &request.email, request.role, &origin).await?;
+    let view = NewInvitationView {
+        invitation: InvitationView::new(made.invitation, InvitationState::Open),
+        token: made.token.expose().clone(),
+        mailed: made.mailed,
+    };
     Ok((StatusCode::CREATED, [(axum::http::header::CACHE_CONTROL, "no-store")], Json(view)).into_response())
 }
 
@@ -184,9 +197,10 @@ async fn look(State(state): State<AppState>, ValidJson(request): ValidJson<Token
     Ok(Json(InvitedView { company: invited.company.name, email, role, expires_at, has_account: invited.has_account }))
 }
 
-/// Accept an invitation with a new account, which is signed in by it.
+/// Accept an invitation with a new account, which is signed in by it (201); where addresses are verified or codes are mailed it signs in next (202).
 #[utoipa::path(post, path = "/api/invitations/accept-as-new", tag = "members", operation_id = "accept_invitation_as_new", request_body = AcceptRequest, responses(
     (status = 201, body = super::auth::SessionView),
+    (status = 202, description = "The account is made; sign in with it", body = JoinedView),
     (status = 402, description = "`seat_limit_reached`", body = ErrorEnvelope),
     (status = 404, body = ErrorEnvelope),
     (status = 409, description = "`sign_in_first`", body = ErrorEnvelope),
@@ -203,7 +217,7 @@ async fn accept_as_new(
     let accepted = state.members.accept_as_new(&token, &request.name, Secret::new(request.password), origin).await?;
     match accepted {
         Accepted { signed_in: Some(signed_in), .. } => signed_in_response(&state, StatusCode::CREATED, signed_in),
-        Accepted { signed_in: None, .. } => Err(ApiError::not_found()),
+        Accepted { signed_in: None, membership } => Ok((StatusCode::ACCEPTED, Json(JoinedView::from(membership))).into_response()),
     }
 }
 
@@ -222,7 +236,7 @@ async fn accept(
     ValidJson(request): ValidJson<TokenRequest>,
 ) -> Result<Json<JoinedView>, ApiError> {
     let Accepted { membership, .. } = state.members.accept_as(&caller, &Secret::new(request.token), origin).await?;
-    Ok(Json(JoinedView { company_id: membership.company.id.to_string(), company: membership.company.name, role: membership.role }))
+    Ok(Json(membership.into()))
 }
 
 impl From<InviteError> for ApiError {
@@ -235,6 +249,7 @@ impl From<InviteError> for ApiError {
             InviteError::Member => Self::conflict("member_already", "This address belongs to a member of the company.")
                 .field("email")
                 .remedy("Change the member's role instead."),
+            InviteError::Vault(error) => Self::internal(error),
             InviteError::Store(error) => error.into(),
         }
     }

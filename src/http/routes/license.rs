@@ -9,7 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::base::clock::Timestamp;
-use crate::http::caller::{RequestOrigin, Signed, SystemAdmin};
+use crate::http::caller::{Fresh, RequestOrigin, Signed, SystemAdmin};
 use crate::http::extract::ValidJson;
 use crate::http::{ApiError, AppState};
 
@@ -126,10 +126,11 @@ struct NewCode {
 /// Enters a code: as JSON, as plain text, or as an uploaded file. It counts at once.
 #[utoipa::path(post, path = "/api/license", tag = "license", operation_id = "enter_license",
     request_body(content((NewCode = "application/json"), (String = "text/plain"), (String = "multipart/form-data"))),
-    responses((status = 200, body = LicenceView), (status = 422, description = "The reason code, in words, with a remedy")))]
+    responses((status = 200, body = LicenceView), (status = 403, description = "`step_up_required`"), (status = 422, description = "The reason code, in words, with a remedy")))]
 async fn enter(
     State(state): State<AppState>,
     SystemAdmin(caller): SystemAdmin,
+    _: Fresh,
     RequestOrigin(origin): RequestOrigin,
     CodeText(text): CodeText,
 ) -> Result<Json<LicenceView>, ApiError> {

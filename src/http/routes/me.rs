@@ -9,7 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::base::clock::Timestamp;
-use crate::http::caller::Signed;
+use crate::http::caller::Enrolling;
 use crate::http::errors::ErrorEnvelope;
 use crate::http::{ApiError, AppState};
 use crate::model::company::Membership;
@@ -50,6 +50,8 @@ struct Me {
     companies: Vec<MyCompany>,
     /// Whether the binary holds no vendor key and so trusts one given at run time.
     development_build: bool,
+    /// A second factor has to be set up before anything else (`second_factor_required`).
+    must_enrol: bool,
     version: &'static str,
 }
 
@@ -77,26 +79,30 @@ struct Opening {
     setup_open: bool,
     /// The build honours keys of its environment, and every screen says so, sign-in too.
     development_build: bool,
+    /// A forgotten password can be replaced by a link that is mailed.
+    mails_links: bool,
 }
 
 /// What an interface needs to know before anybody has signed in: where to begin. It answers everybody, so that opening a page asks for nothing
 /// that is refused.
 #[utoipa::path(get, path = "/api/session", tag = "auth", responses((status = 200, body = Opening)))]
-async fn opening(State(state): State<AppState>, signed: Result<Signed, ApiError>) -> Result<Json<Opening>, ApiError> {
+async fn opening(State(state): State<AppState>, signed: Result<Enrolling, ApiError>) -> Result<Json<Opening>, ApiError> {
     let signed_in = match signed {
         Ok(_) => true,
         Err(error) if error.status() == StatusCode::UNAUTHORIZED => false,
         Err(error) => return Err(error),
     };
     let setup_open = !state.setup.is_over().await?;
-    Ok(Json(Opening { signed_in, setup_open, development_build: state.licensing.development_build() }))
+    let (development_build, mails_links) = (state.licensing.development_build(), state.auth.mails_links());
+    Ok(Json(Opening { signed_in, setup_open, development_build, mails_links }))
 }
 
 /// Who is asking, and which companies they belong to.
 #[utoipa::path(get, path = "/api/me", tag = "auth", responses((status = 200, body = Me), (status = 401, body = ErrorEnvelope)))]
-async fn me(State(state): State<AppState>, Signed(caller): Signed) -> Result<Json<Me>, ApiError> {
+async fn me(State(state): State<AppState>, Enrolling(caller): Enrolling) -> Result<Json<Me>, ApiError> {
     let companies = state.companies.list_for(&caller.user.id).await?;
     Ok(Json(Me {
+        must_enrol: caller.must_enrol,
         user: caller.user.into(),
         companies: companies.into_iter().map(MyCompany::from).collect(),
         development_build: state.licensing.development_build(),

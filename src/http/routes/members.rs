@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 
 use crate::base::clock::Timestamp;
 use crate::features::members::MemberError;
-use crate::http::caller::{CompanyAdmin, CompanySession, Ids, RequestOrigin};
+use crate::http::caller::{CompanyAdmin, CompanySession, Fresh, Ids, RequestOrigin};
 use crate::http::errors::ErrorEnvelope;
 use crate::http::extract::{Listed, PartQuery, ValidJson};
 use crate::http::{ApiError, AppState};
@@ -88,13 +88,14 @@ async fn list(State(state): State<AppState>, member: CompanySession, Listed(part
 #[utoipa::path(patch, path = "/api/companies/{company}/members/{user}", tag = "members", operation_id = "change_member", request_body = MemberRequest,
     params(("company" = String, Path), ("user" = String, Path)), responses(
     (status = 204),
-    (status = 403, description = "`role_too_low`", body = ErrorEnvelope),
+    (status = 403, description = "`role_too_low`, `step_up_required`", body = ErrorEnvelope),
     (status = 404, body = ErrorEnvelope),
     (status = 409, description = "`last_owner`", body = ErrorEnvelope),
 ))]
 async fn change(
     State(state): State<AppState>,
     CompanyAdmin(member): CompanyAdmin,
+    _: Fresh,
     Ids(path): Ids<MemberPath>,
     RequestOrigin(origin): RequestOrigin,
     ValidJson(request): ValidJson<MemberRequest>,
@@ -107,13 +108,14 @@ async fn change(
 #[utoipa::path(delete, path = "/api/companies/{company}/members/{user}", tag = "members", operation_id = "remove_member",
     params(("company" = String, Path), ("user" = String, Path)), responses(
     (status = 204),
-    (status = 403, description = "`role_too_low`", body = ErrorEnvelope),
+    (status = 403, description = "`role_too_low`, `step_up_required`", body = ErrorEnvelope),
     (status = 404, body = ErrorEnvelope),
     (status = 409, description = "`last_owner`", body = ErrorEnvelope),
 ))]
 async fn remove(
     State(state): State<AppState>,
     member: CompanySession,
+    _: Fresh,
     Ids(path): Ids<MemberPath>,
     RequestOrigin(origin): RequestOrigin,
 ) -> Result<StatusCode, ApiError> {

@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use super::me::UserView;
 use crate::base::clock::Timestamp;
 use crate::features::members::UserChangeError;
-use crate::http::caller::{Ids, RequestOrigin, SystemAdmin};
+use crate::http::caller::{Fresh, Ids, RequestOrigin, SystemAdmin};
 use crate::http::errors::ErrorEnvelope;
 use crate::http::extract::ValidJson;
 use crate::http::{ApiError, AppState};
@@ -21,7 +21,7 @@ use crate::store::users::UserWithUse;
 
 /// The routes of this noun.
 pub fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(change)).routes(routes!(reset))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(change)).routes(routes!(reset)).routes(routes!(remove_factors))
 }
 
 /// An account, with what a system admin wants to know about its use.
@@ -61,6 +61,8 @@ struct PasswordResetView {
     token: String,
     #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
+    /// Whether it is on its way to the account's owner by mail too.
+    mailed: bool,
 }
 
 #[derive(Deserialize)]
@@ -83,12 +85,14 @@ async fn list(State(state): State<AppState>, _: SystemAdmin) -> Result<Json<Acco
     params(("user" = String, Path)), responses(
     (status = 204),
     (status = 402, description = "`seat_limit_reached`", body = ErrorEnvelope),
+    (status = 403, description = "`step_up_required`", body = ErrorEnvelope),
     (status = 404, body = ErrorEnvelope),
     (status = 409, description = "`last_system_admin`", body = ErrorEnvelope),
 ))]
 async fn change(
     State(state): State<AppState>,
     SystemAdmin(caller): SystemAdmin,
+    _: Fresh,
     Ids(path): Ids<UserPath>,
     RequestOrigin(origin): RequestOrigin,
     ValidJson(request): ValidJson<AccountRequest>,
@@ -100,17 +104,37 @@ async fn change(
 /// Make a link that replaces a forgotten password once, within 24 hours.
 #[utoipa::path(post, path = "/api/system-admin/users/{user}/password-reset", tag = "system-admin", operation_id = "create_password_reset", params(("user" = String, Path)), responses(
     (status = 201, body = PasswordResetView),
+    (status = 403, description = "`step_up_required`", body = ErrorEnvelope),
     (status = 404, body = ErrorEnvelope),
 ))]
 async fn reset(
     State(state): State<AppState>,
     SystemAdmin(caller): SystemAdmin,
+    _: Fresh,
     Ids(path): Ids<UserPath>,
     RequestOrigin(origin): RequestOrigin,
 ) -> Result<Response, ApiError> {
     let link = state.members.issue_password_reset(&caller, &path.user, &origin).await?;
-    let view = PasswordResetView { token: link.token.expose().clone(), expires_at: link.expires_at };
+    let view = PasswordResetView { token: link.token.expose().clone(), expires_at: link.expires_at, mailed: link.mailed };
     Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(view)).into_response())
+}
+
+/// Take an account's second factors away: its owner lost their device and their recovery codes.
+#[utoipa::path(delete, path = "/api/system-admin/users/{user}/factors", tag = "system-admin", operation_id = "remove_user_factors",
+    params(("user" = String, Path)), responses(
+    (status = 204),
+    (status = 403, description = "`step_up_required`", body = ErrorEnvelope),
+    (status = 404, body = ErrorEnvelope),
+))]
+async fn remove_factors(
+    State(state): State<AppState>,
+    SystemAdmin(caller): SystemAdmin,
+    _: Fresh,
+    Ids(path): Ids<UserPath>,
+    RequestOrigin(origin): RequestOrigin,
+) -> Result<StatusCode, ApiError> {
+    state.members.remove_factors(&caller, path.user, &origin).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 impl From<UserChangeError> for ApiError {
@@ -121,6 +145,7 @@ impl From<UserChangeError> for ApiError {
                 Self::conflict("last_system_admin", "This is the last system admin who can come in.").remedy("Let another system admin in first.")
             }
             UserChangeError::SeatsTaken => seats_taken(),
+            UserChangeError::Link(error) => error.into(),
             UserChangeError::Store(error) => error.into(),
         }
     }

@@ -8,6 +8,7 @@ use super::{Auth, HashError};
 use crate::base::clock::Timestamp;
 use crate::base::seams::Seams;
 use crate::base::secret::{Secret, new_token, sha256};
+use crate::base::vault::VaultError;
 use crate::model::audit::{Actor, Entry, Outcome};
 use crate::model::ids::{PasswordResetId, SessionId, UserId};
 use crate::model::password::{NewPassword, PasswordRefusal};
@@ -38,6 +39,9 @@ pub enum PasswordError {
     /// No password could be hashed or checked.
     #[error(transparent)]
     Hash(#[from] HashError),
+    /// A mail's text could not be sealed.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -50,6 +54,8 @@ pub struct PasswordReset {
     pub token: Secret<String>,
     /// Until when it works.
     pub expires_at: Timestamp,
+    /// Whether it is on its way to its owner by mail.
+    pub mailed: bool,
 }
 
 /// Restores a system admin by a link that replaces their password; for the operator on the server itself. `None`: there is no account of this
@@ -61,7 +67,7 @@ pub async fn recover_admin(store: &Store, seams: &Seams, email: Email) -> Result
     let (token, at) = (new_token(seams), seams.now());
     let expires_at = at.plus(RESET_LIFETIME);
     let link = RecoveryLink { id: PasswordResetId::new(seams), token_hash: sha256(token.expose().as_bytes()), expires_at };
-    Ok(store.recover_admin(email, link, at).await?.map(|_| PasswordReset { token, expires_at }))
+    Ok(store.recover_admin(email, link, at).await?.map(|_| PasswordReset { token, expires_at, mailed: false }))
 }
 
 impl Auth {
@@ -98,18 +104,23 @@ impl Auth {
         Ok(self.store.set_password(caller.user.id.clone(), hash, caller.session_id.clone(), self.seams.now(), entry).await?)
     }
 
-    /// Makes a link that replaces an account's password once. `None`: there is no such account.
+    /// Makes a link that replaces an account's password once, and mails it to its owner where mail is sent. `None`: there is no such account.
     ///
     /// # Errors
     /// When it could not be kept.
-    pub async fn issue_password_reset(&self, by: Actor, user: &UserId, origin: &Origin) -> Result<Option<PasswordReset>, StoreError> {
+    pub async fn issue_password_reset(&self, by: Actor, user: &UserId, origin: &Origin) -> Result<Option<PasswordReset>, PasswordError> {
+        let Some(owner) = self.store.user(user.clone()).await? else { return Ok(None) };
         let (token, at) = (new_token(&self.seams), self.seams.now());
         let expires_at = at.plus(RESET_LIFETIME);
         let id = PasswordResetId::new(&self.seams);
         let entry = Entry::new(at, by.clone(), "password.reset_issued", user.as_str()).from(origin.address);
         let entry = entry.detail(serde_json::json!({"password_reset_id": id, "expires_at": expires_at}));
         let new = NewPasswordReset { id, user: user.clone(), token_hash: sha256(token.expose().as_bytes()), by, at, expires_at };
-        Ok(self.store.issue_password_reset(new, entry).await?.then_some(PasswordReset { token, expires_at }))
+        let mail = self.outbox.password_reset(&owner.email, &token, expires_at)?;
+        let mailed = mail.is_some() && self.outbox.reaches_people();
+        let kept = self.store.issue_password_reset(new, mail, entry).await?;
+        self.outbox.posted();
+        Ok(kept.then_some(PasswordReset { token, expires_at, mailed }))
     }
 
     /// Replaces the password that a link is for and ends every session of the account. The link is looked at before a password is hashed:

@@ -1,10 +1,13 @@
 //! Who may come in: the bootstrap token, passwords, sessions, and limits on guessing.
 
 pub mod accounts;
+pub mod addresses;
 pub mod bootstrap;
+pub mod factors;
 mod hash_memory;
 pub mod limits;
 pub mod password;
+pub mod second_step;
 mod sessions;
 
 use std::collections::HashMap;
@@ -14,16 +17,19 @@ use std::time::Duration;
 use crate::base::seams::Seams;
 use crate::base::secret::{Secret, sha256};
 use crate::base::tasks::Tasks;
+use crate::base::vault::{Vault, VaultError};
 use crate::model::audit::{Actor, Entry, Outcome};
 use crate::model::ids::{SessionId, UserId};
 use crate::model::password::{NewPassword, PasswordRefusal};
 use crate::model::session::{Origin, SignedIn};
 use crate::model::user::{Caller, DisplayName, Email, InvalidEmail, InvalidName, User};
+use crate::services::mail::Outbox;
 use crate::store::users::NewUser;
 use crate::store::{Store, StoreError};
 
 use limits::{Beyond, CountedBy, Key, Limits, Rule, TooManyTries, Try, network};
 use password::{HashCost, HashError, Hasher};
+use second_step::Login;
 
 /// Wrong passwords borne. Guessing is held back where it comes from; what strangers do to an account only slows others who come
 /// from where its owner never was.
@@ -52,11 +58,29 @@ pub struct AuthSettings {
     pub hashes_running_max: usize,
     /// Password hashes that may wait; one more is sent away.
     pub hashes_waiting_max: usize,
+    /// Whether a mail address must be verified before the first sign-in (`AUTH_REQUIRE_EMAIL_VERIFICATION`).
+    pub verify_addresses: bool,
+    /// Whether who has no other factor is sent a code by mail (`AUTH_REQUIRE_EMAIL_2FA`, and mail reaches people).
+    pub mail_codes: bool,
+    /// Whether everybody must have a factor that needs no mail (`ONSITE_REQUIRE_SECOND_FACTOR`).
+    pub require_factor: bool,
+    /// How long a proof counts as fresh (`ONSITE_STEP_UP_MINUTES`), minutes.
+    pub step_up_minutes: u32,
 }
 
 impl Default for AuthSettings {
     fn default() -> Self {
-        Self { session_hours: 24, idle_minutes: 15, hash_cost: HashCost::default(), hashes_running_max: 2, hashes_waiting_max: 64 }
+        Self {
+            session_hours: 24,
+            idle_minutes: 15,
+            hash_cost: HashCost::default(),
+            hashes_running_max: 2,
+            hashes_waiting_max: 64,
+            verify_addresses: false,
+            mail_codes: false,
+            require_factor: false,
+            step_up_minutes: 10,
+        }
     }
 }
 
@@ -69,9 +93,15 @@ pub enum LoginError {
     /// Too many wrong tries before this one.
     #[error(transparent)]
     TooManyTries(#[from] TooManyTries),
+    /// The password is right, and the mail address is not verified yet.
+    #[error("the mail address is not verified")]
+    EmailNotVerified,
     /// No password could be checked.
     #[error(transparent)]
     Hash(#[from] HashError),
+    /// A secret could not be sealed or opened.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -141,13 +171,34 @@ impl AccountForm {
     }
 }
 
+/// What signing in stands on.
+#[derive(Clone, Debug)]
+pub struct AuthParts {
+    /// Where accounts are.
+    pub store: Store,
+    /// Time and randomness.
+    pub seams: Seams,
+    /// Runs hashing off the async threads.
+    pub tasks: Tasks,
+    /// Seals the secrets of authenticator apps.
+    pub vault: Vault,
+    /// Writes mails.
+    pub outbox: Outbox,
+}
+
 /// Signs people in and recognises them. Cheap to clone.
 #[derive(Clone)]
 pub struct Auth {
     store: Store,
     seams: Seams,
     hasher: Hasher,
+    tasks: Tasks,
+    vault: Vault,
+    outbox: Outbox,
     login_limits: Arc<Limits>,
+    factor_limits: Arc<Limits>,
+    mail_limits: Arc<Limits>,
+    settings: AuthSettings,
     session_lifetime: Duration,
     idle_limit: Option<Duration>,
     // Sessions that were signed out but stand open in the store, because it could not be written.
@@ -159,24 +210,32 @@ impl Auth {
     ///
     /// # Errors
     /// When the cost of a hash is out of Argon2's range.
-    pub fn new(store: Store, seams: Seams, tasks: Tasks, settings: &AuthSettings) -> Result<Self, HashError> {
-        let hasher = Hasher::new(seams.clone(), tasks, settings.hash_cost, settings.hashes_running_max, settings.hashes_waiting_max)?;
+    pub fn new(parts: AuthParts, settings: AuthSettings) -> Result<Self, HashError> {
+        let AuthParts { store, seams, tasks, vault, outbox } = parts;
+        let hasher = Hasher::new(seams.clone(), tasks.clone(), settings.hash_cost, settings.hashes_running_max, settings.hashes_waiting_max)?;
         Ok(Self {
             login_limits: Arc::new(Limits::new(Arc::clone(&seams.clock), LOGIN_RULES)),
+            factor_limits: Arc::new(Limits::new(Arc::clone(&seams.clock), factors::RULES)),
+            mail_limits: Arc::new(Limits::new(Arc::clone(&seams.clock), addresses::RULES)),
+            tasks,
+            vault,
+            outbox,
             ended: Arc::default(),
             store,
             seams,
             hasher,
             session_lifetime: Duration::from_secs(u64::from(settings.session_hours) * 3600),
             idle_limit: (settings.idle_minutes > 0).then(|| Duration::from_secs(u64::from(settings.idle_minutes) * 60)),
+            settings,
         })
     }
 
-    /// Signs someone in with mail address and password. Unknown, disabled and wrong take the same path and the same work.
+    /// Takes mail address and password: somebody without a second factor is in, others are asked for it. Unknown, disabled and wrong take the
+    /// same path and the same work.
     ///
     /// # Errors
     /// See [`LoginError`].
-    pub async fn login(&self, email: &str, password: &Secret<String>, origin: Origin) -> Result<SignedIn, LoginError> {
+    pub async fn login(&self, email: &str, password: &Secret<String>, origin: Origin) -> Result<Login, LoginError> {
         let parsed = email.parse::<Email>().ok();
         let account = sha256(parsed.as_ref().map_or(email, Email::as_str).as_bytes());
         let found = match parsed {
@@ -194,7 +253,7 @@ impl Auth {
         match found {
             Some((user, _)) if right && user.disabled_at.is_none() => {
                 counted.give_back();
-                self.admit(user, origin).await
+                self.after_password(user, origin).await
             }
             other => Err(self.refuse(other.map(|(user, _)| user), origin).await),
         }

@@ -12,6 +12,7 @@ use crate::model::ids::SessionId;
 use crate::model::session::{NewSession, Origin, Session};
 use crate::model::user::Caller;
 use crate::store::StoreError;
+use crate::store::sessions::FoundSession;
 
 /// A session's last use is noted to this precision: one write a minute, not one a request. The idle limit may so come up to
 /// this much early, never late.
@@ -28,18 +29,19 @@ impl Auth {
         if token.len() != TOKEN_CHARS {
             return Ok(None);
         }
-        let Some((session, user)) = self.store.session_by_token(sha256(token.as_bytes())).await? else { return Ok(None) };
+        let Some(found) = self.store.session_by_token(sha256(token.as_bytes())).await? else { return Ok(None) };
         let now = self.seams.now();
-        if !self.is_open(&session, now) || user.disabled_at.is_some() {
+        if !self.is_open(&found.session, now) || found.user.disabled_at.is_some() {
             return Ok(None);
         }
+        let session = &found.session;
         if now.since(session.last_seen_at) >= LAST_SEEN_PRECISION
             && let Err(error) = self.store.touch_session(session.id.clone(), now).await
         {
             // Reading must go on when the disk is full; the session then ends at its idle limit.
             tracing::warn!(%error, "the last use of a session was not noted");
         }
-        Ok(Some(Caller { user, session_id: session.id }))
+        Ok(Some(self.caller(found)))
     }
 
     /// The caller as they are now; `None` when their session ended or they may not come in any more. Does not count as use of the
@@ -50,8 +52,8 @@ impl Auth {
     pub async fn still_signed_in(&self, caller: &Caller) -> Result<Option<Caller>, StoreError> {
         let found = self.store.session(caller.session_id.clone()).await?;
         let now = self.seams.now();
-        let open = found.filter(|(session, user)| self.is_open(session, now) && user.disabled_at.is_none());
-        Ok(open.map(|(session, user)| Caller { user, session_id: session.id }))
+        let open = found.filter(|found| self.is_open(&found.session, now) && found.user.disabled_at.is_none());
+        Ok(open.map(|found| self.caller(found)))
     }
 
     /// Ends the caller's session. Doing it twice changes nothing. Never fails: a session whose end cannot be kept, such as on a full
@@ -90,6 +92,11 @@ impl Auth {
             origin,
         };
         (session, token)
+    }
+
+    fn caller(&self, found: FoundSession) -> Caller {
+        let FoundSession { session, user, has_factor } = found;
+        Caller { user, session_id: session.id, proven_at: session.proven_at, must_enrol: self.settings.require_factor && !has_factor }
     }
 
     pub(super) fn is_open(&self, session: &Session, now: Timestamp) -> bool {

@@ -45,6 +45,11 @@ impl Door {
         Self { policy: Arc::clone(&connector.policy), plain: builder().build(connector.clone()), connector, secure: OnceLock::new() }
     }
 
+    /// The connector itself, for what is not HTTP.
+    pub(super) fn connector(&self) -> CheckedConnector {
+        self.connector.clone()
+    }
+
     /// Sends one request, without following redirects. `tls` gives the configuration when the first secure request needs it.
     pub(super) async fn send(
         &self,

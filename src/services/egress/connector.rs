@@ -33,6 +33,11 @@ impl CheckedConnector {
         let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
         let target =
             uri.host().and_then(|host| Target::of_host(host, port)).ok_or_else(|| EgressError::BadUrl { reason: "it has no host".into() })?;
+        self.connect_to(target).await
+    }
+
+    /// Connects to a target that is allowed.
+    pub(super) async fn connect_to(self, target: Target) -> Result<TokioIo<TcpStream>, EgressError> {
         let limit = self.connect_timeout;
         let host = target.host.clone();
         match tokio::time::timeout(limit, self.reach(target)).await {

@@ -147,6 +147,16 @@ impl Attempt {
         self.row.address = address;
     }
 
+    /// A connection that is not HTTP reached this address.
+    pub(super) const fn reached(&mut self, address: Option<IpAddr>) {
+        self.row.address = address;
+    }
+
+    /// This many bytes were sent so far.
+    pub(super) const fn sent(&mut self, bytes: u64) {
+        self.row.bytes_sent = bytes;
+    }
+
     /// This many body bytes have come so far.
     pub(super) const fn received(&mut self, bytes: u64) {
         self.row.bytes_received = bytes;

@@ -13,6 +13,7 @@ mod log;
 mod policy;
 mod request;
 pub mod resolver;
+mod stream;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -46,6 +47,7 @@ use log::EgressLog;
 pub use policy::{Policy, Target};
 pub use request::{FetchRequest, Fetched, REDIRECTS_MAX, Streaming};
 use resolver::{Resolve, SystemResolver};
+pub use stream::{Connection, Destination};
 
 pub use crate::model::egress::Purpose;
 

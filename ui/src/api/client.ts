@@ -28,6 +28,13 @@ export function whenSignedOut(handler: () => void): void {
   onSignedOut = handler;
 }
 
+let onStepUp: () => Promise<boolean> = () => Promise.resolve(false);
+
+/** Called when the server wants to know once more who is there; the request is repeated once that was shown. */
+export function whenStepUp(handler: () => Promise<boolean>): void {
+  onStepUp = handler;
+}
+
 /** An address of the API with its `{parts}` filled in, and the query values that are there. */
 export function address(path: keyof paths, parts: Record<string, string> = {}, query: Record<string, unknown> = {}): string {
   const filled = path.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(parts[name] ?? ''));
@@ -50,7 +57,9 @@ export async function send(method: string, url: string, options: SendOptions = {
   });
   if (response.ok) return response;
   if (response.status === 401 && !url.startsWith('/api/auth/') && !url.startsWith('/api/setup')) onSignedOut();
-  throw await errorFrom(response);
+  const error = await errorFrom(response);
+  if (error.code === 'step_up_required' && (await onStepUp())) return send(method, url, options);
+  throw error;
 }
 
 /** Calls an operation of the API: its address, what it is given and what it answers are those of the OpenAPI document. */
@@ -61,5 +70,6 @@ export async function call<M extends Method, P extends PathOf<M>>(
 ): Promise<Answer<Operation<M, P>>> {
   const { path: parts, query, json } = (given ?? {}) as { path?: Record<string, string>; query?: Record<string, unknown>; json?: unknown };
   const response = await send(method, address(path, parts, query), { json });
-  return (response.status === 204 ? undefined : await response.json()) as Answer<Operation<M, P>>;
+  const text = await response.text();
+  return (text ? JSON.parse(text) : undefined) as Answer<Operation<M, P>>;
 }

@@ -27,6 +27,9 @@ export const api = {
   setup: () => call('get', '/api/setup'),
   redeem: (json: T.RedeemRequest) => call('post', '/api/setup/redeem', { json }),
   signIn: (json: { email: string; password: string }) => call('post', '/api/auth/login', { json }),
+  /** The second step: how the factor is shown, and its code. */
+  secondStep: (second_step: string, method: string, code: string) => call('post', '/api/auth/second-step', { json: { second_step, method, code } }),
+  mailAnotherCode: (second_step: string) => call('post', '/api/auth/second-step/mail', { json: { second_step } }),
   signOut: () => call('post', '/api/auth/logout'),
   me: () => call('get', '/api/me'),
   opening: () => call('get', '/api/session'),
@@ -41,6 +44,14 @@ export const api = {
   enterLicence: (code: string) => call('post', '/api/license', { json: { code } }),
 
   resetPassword: (token: string, password: string) => call('post', '/api/auth/password-reset', { json: { token, password } }),
+  forgotPassword: (email: string) => call('post', '/api/auth/forgot-password', { json: { email } }),
+  verifyEmail: (token: string) => call('post', '/api/auth/verify-email', { json: { token } }),
+  security: () => call('get', '/api/me/security'),
+  stepUp: (json: { password?: string; method?: string; code?: string }) => call('post', '/api/me/step-up', { json }),
+  offerTotp: () => call('post', '/api/me/factors/totp'),
+  confirmTotp: async (code: string) => (await call('post', '/api/me/factors/totp/confirm', { json: { code } })).recovery_codes,
+  removeTotp: () => call('delete', '/api/me/factors/totp'),
+  newRecoveryCodes: async () => (await call('post', '/api/me/factors/recovery-codes')).recovery_codes,
   changePassword: (present: string, password: string) => call('post', '/api/me/password', { json: { present_password: present, password } }),
   sessions: async () => (await call('get', '/api/me/sessions')).sessions,
   endSession: (session: string) => call('delete', '/api/me/sessions/{session}', { path: { session } }),
@@ -69,6 +80,10 @@ export const api = {
   users: async () => (await call('get', '/api/system-admin/users')).users,
   keepOut: (user: string, disabled: boolean) => call('patch', '/api/system-admin/users/{user}', { path: { user }, json: { disabled } }),
   createPasswordReset: (user: string) => call('post', '/api/system-admin/users/{user}/password-reset', { path: { user } }),
+
+  removeFactors: (user: string) => call('delete', '/api/system-admin/users/{user}/factors', { path: { user } }),
+  mail: () => call('get', '/api/system-admin/mail'),
+  testMail: (to: string) => call('post', '/api/system-admin/mail/test', { json: { to } }),
 
   audit: (query: { before?: number; action?: string; actor?: string; outcome?: string; limit: number }) => call('get', '/api/system-admin/audit', { query }),
   auditExport: () => address('/api/system-admin/audit/export'),

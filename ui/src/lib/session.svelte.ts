@@ -44,6 +44,14 @@ export const session = {
   get systemAdmin(): boolean {
     return me?.user.system_admin ?? false;
   },
+  /** A second factor has to be set up before anything else. */
+  get mustEnrol(): boolean {
+    return me?.must_enrol ?? false;
+  },
+  /** Whether a forgotten password is replaced by a mailed link. */
+  get mailsLinks(): boolean {
+    return opening?.mails_links ?? false;
+  },
   get developmentBuild(): boolean {
     return me?.development_build ?? setup?.development_build ?? status?.development_build ?? opening?.development_build ?? false;
   },
@@ -88,7 +96,7 @@ export async function loadMe(): Promise<void> {
   trouble = null;
   ended = false;
   phase = 'signed-in';
-  void refreshStatus();
+  if (!me.must_enrol) void refreshStatus();
 }
 
 export async function refreshStatus(): Promise<void> {

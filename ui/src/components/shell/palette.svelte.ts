@@ -99,7 +99,7 @@ export class PaletteEntries {
     ];
     return [
       ...(this.may('member') ? company : []),
-      { id: 'account', label: 'Your account: password and sessions', icon: 'key', run: to('/account') },
+      { id: 'account', label: 'Your account: password, second factor and sessions', icon: 'key', run: to('/account') },
       { id: 'theme', label: `Change the theme to ${nextTheme()}`, icon: 'moon', run: () => chooseTheme(nextTheme()) },
       { id: 'sign-out', label: 'Sign out', icon: 'logout', run: () => void signOut() },
     ];
