@@ -4,6 +4,7 @@ pub mod clock;
 pub mod ids;
 pub mod memory;
 pub mod paths;
+pub mod qr;
 pub mod random;
 pub mod seams;
 pub mod secret;
