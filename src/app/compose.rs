@@ -21,7 +21,9 @@ use crate::http::metrics::Metrics;
 use crate::http::state::Facts;
 use crate::jobs::chat_runner::ChatRunner;
 use crate::jobs::documents::DocumentIngest;
-use crate::jobs::{ChatRetention, ClockMark, Driver, IdleMemory, Ingest, Reconciler, Retention, RunDriver, Schedule, SessionEnds};
+use crate::jobs::{
+    ChatRetention, ClockMark, Driver, IdleMemory, Ingest, LicenceDropIn, LicenceWatch, Reconciler, Retention, RunDriver, Schedule, SessionEnds,
+};
 use crate::model::installation::new_install_id;
 use crate::services::audit::Audit;
 use crate::services::auth::bootstrap::{Bootstrap, BootstrapStart};
@@ -32,7 +34,7 @@ use crate::services::egress::{Egress, EgressSettings};
 use crate::services::embed::{BuiltInEmbedder, EmbedSettings, Embedder};
 use crate::services::gateway::{self, ModelServerSettings};
 use crate::services::ledger::{Ledger, LedgerSettings};
-use crate::services::licensing::{Licensing, LicensingSettings, build_date, keys::KeyRing};
+use crate::services::licensing::{Licensing, LicensingSettings};
 use crate::services::plans::Plans;
 use crate::services::recall::{Recall, RecallSettings};
 use crate::store::{Store, StoreOptions};
@@ -61,6 +63,8 @@ pub struct Composed {
     pub state: AppState,
     /// What the start found or made of the bootstrap token.
     pub bootstrap: BootstrapStart,
+    /// Where everything is kept.
+    pub dir: DataDir,
 }
 
 /// Builds everything and puts the store in order after whatever ended the last process; no job runs yet.
@@ -78,7 +82,7 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
     let auth = Auth::new(store.clone(), seams.clone(), tasks.clone(), &auth_settings(config)).map_err(StartError::part("password hashing"))?;
     let companies = Companies::new(store.clone(), seams.clone());
     let audit = Audit::new(store.clone(), seams.clone(), dir.clone());
-    let token = Bootstrap::new(store.clone(), seams.clone(), dir);
+    let token = Bootstrap::new(store.clone(), seams.clone(), dir.clone());
     let bootstrap = token.start(config.appliance.bootstrap_token.clone()).await.map_err(StartError::part("the bootstrap token"))?;
     let setup = Setup::new(store.clone(), seams.clone(), auth.clone(), token);
 
@@ -117,7 +121,7 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
         store,
         tasks,
     };
-    Ok(Composed { state, bootstrap })
+    Ok(Composed { state, bootstrap, dir })
 }
 
 /// What every section stands on.
@@ -137,8 +141,8 @@ impl Ground {
     }
 
     fn licensing(&self) -> Result<Licensing, StartError> {
-        let ring = KeyRing::of_build(self.config.licence.public_key_pem.as_deref()).map_err(StartError::part("LICENSE_PUBLIC_KEY_PEM"))?;
-        Ok(Licensing::new(self.store.clone(), self.seams.clone(), LicensingSettings { ring, build_date: build_date() }))
+        let settings = LicensingSettings::of_build(self.config.licence.public_key_pem.as_deref());
+        Ok(Licensing::new(self.store.clone(), self.seams.clone(), settings.map_err(StartError::part("LICENSE_PUBLIC_KEY_PEM"))?))
     }
 
     async fn ledger(&self) -> Result<Ledger, StartError> {
@@ -217,13 +221,15 @@ fn facts(config: &Config, certificate_fingerprint: Option<String>) -> Facts {
 pub fn start_jobs(composed: &Composed) {
     let AppState { auth, automations, chat, documents, licensing, seams, store, tasks, .. } = &composed.state;
     let driver = Driver::new(tasks.clone(), seams.clone());
-    let jobs: [(Arc<dyn Reconciler>, Nudge); 10] = [
+    let jobs: [(Arc<dyn Reconciler>, Nudge); 12] = [
         (Arc::new(ChatRetention(chat.clone())), Nudge::default()),
         (Arc::new(ChatRunner::new(chat.clone())), chat.nudge()),
         (Arc::new(ClockMark(licensing.clone())), Nudge::default()),
         (Arc::new(DocumentIngest::new(documents.clone())), documents.nudge()),
         (Arc::new(IdleMemory(store.clone())), Nudge::default()),
         (Arc::new(Ingest(automations.clone())), automations.ingest_nudge()),
+        (Arc::new(LicenceDropIn(licensing.clone(), composed.dir.clone())), Nudge::default()),
+        (Arc::new(LicenceWatch(licensing.clone())), licensing.entered()),
         (Arc::new(Retention(automations.clone())), Nudge::default()),
         (Arc::new(RunDriver(automations.clone())), automations.run_nudge()),
         (Arc::new(Schedule(automations.clone())), Nudge::default()),

@@ -38,6 +38,7 @@ pub fn api() -> (Router<AppState>, Document) {
         .merge(routes::health::routes())
         .merge(routes::invitations::routes())
         .merge(routes::license::routes())
+        .merge(routes::license_request::routes())
         .merge(routes::me::routes())
         .merge(routes::members::routes())
         .merge(routes::recall::routes())

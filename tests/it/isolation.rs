@@ -47,6 +47,8 @@ const TABLE: &[(&str, &str, May, &str)] = &[
     ("GET", "/api/status", Signed, ""),
     ("GET", "/api/license", Signed, ""),
     ("POST", "/api/license", System, "{}"),
+    ("GET", "/api/license/request", System, ""),
+    ("GET", "/api/license/request/qr", System, ""),
     ("GET", "/api/companies", Signed, ""),
     ("POST", "/api/companies", System, "{}"),
     ("GET", "/api/system-admin/settings", System, ""),

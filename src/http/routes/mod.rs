@@ -11,6 +11,8 @@ pub mod egress;
 pub mod health;
 pub mod invitations;
 pub mod license;
+mod license_given;
+pub mod license_request;
 pub mod me;
 pub mod members;
 pub mod recall;
