@@ -40,7 +40,8 @@ fn no_such_code(argument: &str, error: &std::io::Error) -> Failure {
              path of the .onsite file or of a picture of its QR code, or - to read it from standard input"
         ));
     }
-    Failure::failed(format!("{argument}: {error}: give the path of the .onsite file, of a picture of its QR code, or the code's line in quotes"))
+    let why = if error.kind() == std::io::ErrorKind::NotFound { "there is no such file".to_owned() } else { error.to_string() };
+    Failure::failed(format!("{argument}: {why}; give the path of the .onsite file, of a picture of its QR code, or the code's line in quotes"))
 }
 
 /// Reads whatever it is; a malformed one is a check that does not hold.

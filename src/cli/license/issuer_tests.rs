@@ -90,7 +90,8 @@ fn the_register_counts_a_customers_codes_and_keeps_an_older_count_out() {
     assert!(matches!(refused, Err(Failure::Usage(text)) if text.contains("3 or more")));
     Issue { seq: Some(9), ..issue(folder.path(), "team") }.run().unwrap();
     let register = Register::open(folder.path()).unwrap();
-    assert_eq!((register.newest_seq("acme"), register.customers()["acme"], register.newest_seq("other")), (9, 3, 0));
+    let issued = register.records().iter().filter(|record| matches!(record, Record::Issued { .. })).count();
+    assert_eq!((register.newest_seq("acme"), issued, register.newest_seq("other")), (9, 3, 0));
     ShowRegister { keys: folder.path().to_owned(), customer: Some("acme".into()), json: false }.run().unwrap();
 }
 

@@ -11,7 +11,7 @@ use super::{Inner, KeyRing, LicenceStatus, Licensing};
 use crate::base::clock::Timestamp;
 use crate::model::audit::{Actor, Entry, Outcome};
 use crate::model::licence::request::KEYS_MAX;
-use crate::model::licence::text::Carried;
+use crate::model::licence::text::{Carried, REVOCATIONS};
 use crate::model::licence::{LicenceRequest, ReasonCode, SignedCode, SignedList};
 use crate::store::StoreError;
 use crate::store::licence::{NewCode, NewList};
@@ -45,11 +45,13 @@ impl Licensing {
             Ok(Carried::Code(code)) => self.try_enter(&code, entry.clone()).await.map(|()| TakenKind::Code),
             Ok(Carried::Revocations(list)) => self.try_take_list(&list, entry.clone()).await.map(|()| TakenKind::Revocations),
             Ok(Carried::Request(_)) => Err(CodeRefusal::is_a_request().into()),
+            Err(error) if REVOCATIONS.begins(text) => Err(CodeRefusal::malformed_list(&error).into()),
             Err(error) => Err(CodeRefusal::from(error).into()),
         };
         match taken {
             Ok(kind) => {
-                self.inner.entered.nudge();
+                // What is due with it is said at once.
+                self.watch().await?;
                 Ok(Taken { kind, status: self.status().await? })
             }
             Err(EnterError::Refused(refusal)) => {

@@ -271,6 +271,10 @@ async fn a_list_revokes_counts_up_and_survives_and_an_older_or_foreign_one_is_re
     *tampered.last_mut().unwrap() ^= 1;
     assert_eq!(bench.take(&SignedList::parse(&tampered).unwrap().to_line()).await, Err(ReasonCode::BadSignature));
 
+    let cut = &third.to_line()[..60];
+    let Err(EnterError::Refused(refusal)) = bench.licensing.enter(cut, Actor::Cli, None).await else { panic!("taken") };
+    assert!(refusal.message.contains("revocation list") && refusal.remedy().contains("ONSITEREV1-"), "{}", refusal.message);
+
     bench.take(&third.to_line()).await.unwrap();
     assert_eq!(bench.reason().await, Some(ReasonCode::Ok), "the newest list counts alone");
     let ring = bench.licensing.settings().ring.clone();

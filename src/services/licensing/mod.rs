@@ -15,12 +15,13 @@ pub mod status;
 mod watch;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::Mutex;
 
 use crate::base::clock::Timestamp;
 use crate::base::seams::Seams;
-use crate::base::signal::Nudge;
 use crate::model::ids::{CompanyId, LicenceId};
 use crate::model::licence::{ReasonCode, SignedCode, SignedList};
 use crate::model::plans::{self, Plan};
@@ -76,8 +77,6 @@ struct Inner {
     settings: LicensingSettings,
     // On the monotonic clock: up to when the passing of time was noted.
     noted: Mutex<Duration>,
-    // Told when something was entered, so that what it changes is recorded at once.
-    entered: Nudge,
     dropped: drop_in::Seen,
 }
 
@@ -86,7 +85,7 @@ impl Licensing {
     #[must_use]
     pub fn new(store: Store, seams: Seams, settings: LicensingSettings) -> Self {
         let noted = Mutex::new(seams.clock.elapsed());
-        Self { inner: Arc::new(Inner { store, seams, settings, noted, entered: Nudge::default(), dropped: drop_in::Seen::default() }) }
+        Self { inner: Arc::new(Inner { store, seams, settings, noted, dropped: drop_in::Seen::default() }) }
     }
 
     /// Moves the high-water mark of the clock on by the time that has passed since the last note: measured, not read off the clock,
@@ -95,27 +94,18 @@ impl Licensing {
     /// # Errors
     /// When it could not be kept; the next note makes up for it.
     pub async fn note_time_passed(&self) -> Result<(), StoreError> {
+        // Held until it is kept: of two notes at once, the second must not count the same time again.
+        let mut noted = self.inner.noted.lock().await;
         let now = self.inner.seams.clock.elapsed();
-        let passed = now.saturating_sub(*self.noted());
-        self.inner.store.advance_clock_high_water(passed).await?;
-        *self.noted() = now;
+        self.inner.store.advance_clock_high_water(now.saturating_sub(*noted)).await?;
+        *noted = now;
         Ok(())
-    }
-
-    /// Told whenever something was entered.
-    #[must_use]
-    pub fn entered(&self) -> Nudge {
-        self.inner.entered.clone()
     }
 
     /// The keys and lists this build believes.
     #[must_use]
     pub fn settings(&self) -> &LicensingSettings {
         &self.inner.settings
-    }
-
-    fn noted(&self) -> MutexGuard<'_, Duration> {
-        self.inner.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether this build takes development codes and keys: shown on every screen.

@@ -63,6 +63,15 @@ impl CodeRefusal {
         Self { reason, message, remedy }
     }
 
+    /// A text that sets out to be a list.
+    pub(super) fn malformed_list(error: &MalformedCode) -> Self {
+        Self {
+            reason: error.reason(),
+            message: format!("This is not a complete revocation list: {error}."),
+            remedy: "Copy the whole list again, from ONSITEREV1- to its last group, or upload its file.",
+        }
+    }
+
     /// A list that is older than the one that counts.
     pub(super) fn older_list(number: u64, held: u64) -> Self {
         Self {

@@ -1,6 +1,6 @@
 //! The vendor's register: what was issued, revoked and rotated, one JSON value a line beside the keys, appended to and never changed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -195,18 +195,6 @@ impl Register {
             _ => None,
         });
         numbers.max().unwrap_or(0)
-    }
-
-    /// How many codes each customer has.
-    #[must_use]
-    pub fn customers(&self) -> BTreeMap<&str, u64> {
-        let mut customers = BTreeMap::new();
-        for record in &self.records {
-            if let Record::Issued { customer, .. } = record {
-                *customers.entry(customer.as_str()).or_default() += 1;
-            }
-        }
-        customers
     }
 }
 
