@@ -14,6 +14,7 @@ use crate::features::automations::{
 };
 use crate::features::chat::{Chat, ChatParts, ChatSettings};
 use crate::features::documents::{DocumentSettings, Documents};
+use crate::features::issuer::{Issuer, IssuerSettings, Signing};
 use crate::features::members::Members;
 use crate::features::setup::Setup;
 use crate::http::AppState;
@@ -22,7 +23,8 @@ use crate::http::state::Facts;
 use crate::jobs::chat_runner::ChatRunner;
 use crate::jobs::documents::DocumentIngest;
 use crate::jobs::{
-    ChatRetention, ClockMark, Driver, IdleMemory, Ingest, LicenceDropIn, LicenceWatch, Reconciler, Retention, RunDriver, Schedule, SessionEnds,
+    ChatRetention, ClockMark, Driver, IdleMemory, Ingest, IssuerSigner, LicenceDropIn, LicenceWatch, Reconciler, Retention, RunDriver, Schedule,
+    SessionEnds,
 };
 use crate::model::installation::new_install_id;
 use crate::services::audit::Audit;
@@ -41,6 +43,9 @@ use crate::store::{Store, StoreOptions};
 
 /// The longest body of an ordinary request. Uploads have a limit of their own.
 const BODY_BYTES_MAX: usize = 1 << 20;
+
+/// Who issues: stands in every code that this issuer signs, as in those of `onsite license issue`.
+const ISSUER: &str = "onsite";
 
 /// What composition is given.
 #[derive(Debug)]
@@ -88,6 +93,7 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
 
     let egress = ground.egress().await?;
     let licensing = ground.licensing()?;
+    let issuer = ground.issuer();
     let members = Members::new(store.clone(), seams.clone(), auth.clone(), licensing.clone());
     let plans = Plans::new(licensing.clone());
     let ledger = ground.ledger().await?;
@@ -109,6 +115,7 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
         documents,
         egress,
         facts: Arc::new(facts),
+        issuer,
         ledger,
         licensing,
         members,
@@ -143,6 +150,14 @@ impl Ground {
     fn licensing(&self) -> Result<Licensing, StartError> {
         let settings = LicensingSettings::of_build(self.config.licence.public_key_pem.as_deref());
         Ok(Licensing::new(self.store.clone(), self.seams.clone(), settings.map_err(StartError::part("LICENSE_PUBLIC_KEY_PEM"))?))
+    }
+
+    fn issuer(&self) -> Issuer {
+        let licence = &self.config.licence;
+        let (private, passphrase) = (licence.signing_private_key_pem.as_ref(), licence.signing_key_passphrase.as_ref());
+        let signing = Signing::of_settings(licence.public_key_pem.as_deref(), private, passphrase);
+        let settings = IssuerSettings { enabled: self.config.is_issuer(), issuer: ISSUER.to_owned(), signing };
+        Issuer::new(self.store.clone(), self.seams.clone(), settings)
     }
 
     async fn ledger(&self) -> Result<Ledger, StartError> {
@@ -219,17 +234,18 @@ fn facts(config: &Config, certificate_fingerprint: Option<String>) -> Facts {
 
 /// Starts the recurring tasks.
 pub fn start_jobs(composed: &Composed) {
-    let AppState { auth, automations, chat, documents, licensing, seams, store, tasks, .. } = &composed.state;
+    let AppState { auth, automations, chat, documents, issuer, licensing, seams, store, tasks, .. } = &composed.state;
     let driver = Driver::new(tasks.clone(), seams.clone());
-    let jobs: [(Arc<dyn Reconciler>, Nudge); 12] = [
+    let jobs: [(Arc<dyn Reconciler>, Nudge); 13] = [
         (Arc::new(ChatRetention(chat.clone())), Nudge::default()),
         (Arc::new(ChatRunner::new(chat.clone())), chat.nudge()),
         (Arc::new(ClockMark(licensing.clone())), Nudge::default()),
         (Arc::new(DocumentIngest::new(documents.clone())), documents.nudge()),
         (Arc::new(IdleMemory(store.clone())), Nudge::default()),
         (Arc::new(Ingest(automations.clone())), automations.ingest_nudge()),
+        (Arc::new(IssuerSigner(issuer.clone())), Nudge::default()),
         (Arc::new(LicenceDropIn(licensing.clone(), composed.dir.clone())), Nudge::default()),
-        (Arc::new(LicenceWatch(licensing.clone())), licensing.entered()),
+        (Arc::new(LicenceWatch(licensing.clone())), Nudge::default()),
         (Arc::new(Retention(automations.clone())), Nudge::default()),
         (Arc::new(RunDriver(automations.clone())), automations.run_nudge()),
         (Arc::new(Schedule(automations.clone())), Nudge::default()),

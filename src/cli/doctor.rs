@@ -7,9 +7,12 @@ use serde_json::json;
 use super::DataDirArgument;
 use super::outcome::{CommandResult, Failure, say, table};
 use crate::base::paths::DataDir;
+use crate::base::seams::Seams;
 use crate::config::definition::{Definition, Used};
 use crate::config::sources::Origin;
 use crate::config::{Config, definitions};
+use crate::features::issuer::Signing;
+use crate::model::issuer::SIGNING_NOT_CONFIGURED;
 use crate::store::{self, migrate};
 
 /// Below this much free disk the doctor warns: a run's material and a backup need room.
@@ -75,6 +78,9 @@ impl Doctor {
         let mut checks = vec![folder(&dir), free_space(&dir), schema(&dir)];
         if let Some(config) = &config {
             checks.push(recall(config));
+            if config.is_issuer() {
+                checks.push(signing(config));
+            }
         }
         let failed = settings.iter().chain(&checks).any(|finding: &Finding| finding.state == State::Failed);
         if self.json {
@@ -177,6 +183,19 @@ fn schema(dir: &DataDir) -> Finding {
             }
         }
         Err(error) => finding(name, expected, "cannot be read", State::Failed, error),
+    }
+}
+
+fn signing(config: &Config) -> Finding {
+    let (name, expected) = ("signing key", "LICENSE_PUBLIC_KEY_PEM and LICENSE_SIGNING_PRIVATE_KEY_PEM that belong together");
+    let licence = &config.licence;
+    let (private, passphrase) = (licence.signing_private_key_pem.as_ref(), licence.signing_key_passphrase.as_ref());
+    let signing = Signing::of_settings(licence.public_key_pem.as_deref(), private, passphrase);
+    match signing.key_at(Seams::system().now()) {
+        Ok(_) => finding(name, expected, signing.kid().unwrap_or_default(), State::Ok, ""),
+        Err(why) => {
+            finding(name, expected, why, State::Warning, format!("{SIGNING_NOT_CONFIGURED}: set both; until then orders wait as pending_signing_key"))
+        }
     }
 }
 

@@ -109,6 +109,8 @@ ids! {
     ReservationId = "rsv_";
     /// An activation code.
     LicenceId = "lic_";
+    /// An order for an activation code, on the issuer.
+    IssueRequestId = "irq_";
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 
 use crate::base::clock::Timestamp;
 use crate::model::ids::{
-    BootstrapId, ChatRunId, CompanyId, ConversationId, DocumentId, EgressRuleId, InvitationId, LicenceId, MessageId, PasswordResetId, ReportId,
-    ReservationId, RunId, SessionId, UserId, WidgetId,
+    BootstrapId, ChatRunId, CompanyId, ConversationId, DocumentId, EgressRuleId, InvitationId, IssueRequestId, LicenceId, MessageId, PasswordResetId,
+    ReportId, ReservationId, RunId, SessionId, UserId, WidgetId,
 };
 
 impl ToSql for Timestamp {
@@ -45,6 +45,7 @@ id_columns!(
     ConversationId,
     DocumentId,
     EgressRuleId,
+    IssueRequestId,
     LicenceId,
     MessageId,
     ReportId,

@@ -17,6 +17,7 @@ mod error;
 pub mod events;
 pub mod installation;
 pub mod invitations;
+pub mod issuer;
 pub mod ledger;
 pub mod leftovers;
 pub mod licence;

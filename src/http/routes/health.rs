@@ -30,7 +30,8 @@ async fn healthz() -> Json<Health> {
 #[derive(Serialize, ToSchema)]
 struct Readiness {
     ready: bool,
-    /// Codes of what stands in the way: `database_unavailable`, `disk_full` (reading works, writing does not), `stopping`.
+    /// Codes of what stands in the way: `database_unavailable`, `disk_full` (reading works, writing does not), `stopping`. On an issuer also
+    /// `onprem_license_signing_not_configured`, with which it stays ready: orders are taken and wait for the key.
     reasons: Vec<&'static str>,
     /// The build honours keys of its environment, and every screen says so, sign-in too.
     development_build: bool,
@@ -50,10 +51,12 @@ async fn readyz(State(state): State<AppState>) -> Response {
     } else if !state.store.has_room().await {
         reasons.push("disk_full");
     }
+    let ready = reasons.is_empty();
+    reasons.extend(state.issuer.readiness());
     let setup_open = state.setup.is_over().await.is_ok_and(|over| !over);
-    let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let development_build = state.licensing.development_build();
-    (status, Json(Readiness { ready: reasons.is_empty(), reasons, development_build, setup_open })).into_response()
+    (status, Json(Readiness { ready, reasons, development_build, setup_open })).into_response()
 }
 
 /// Metrics for Prometheus.

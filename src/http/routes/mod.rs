@@ -3,6 +3,7 @@
 pub mod account;
 pub mod audit;
 pub mod auth;
+pub mod billing;
 pub mod chat_runs;
 pub mod companies;
 pub mod conversations;
@@ -10,6 +11,7 @@ pub mod documents;
 pub mod egress;
 pub mod health;
 pub mod invitations;
+pub mod issuer;
 pub mod license;
 mod license_given;
 pub mod license_request;

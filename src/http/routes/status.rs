@@ -23,6 +23,8 @@ pub fn routes() -> OpenApiRouter<AppState> {
 struct Status {
     version: &'static str,
     development_build: bool,
+    /// Whether this process issues activation codes (`ONSITE=0`).
+    issuer: bool,
     licence: LicenceChip,
     egress: EgressChip,
     work: Work,
@@ -68,6 +70,7 @@ async fn status(State(state): State<AppState>, _: Signed) -> Result<Json<Status>
     Ok(Json(Status {
         version: state.facts.version,
         development_build: licence.development_build,
+        issuer: state.issuer.is_enabled(),
         licence: LicenceChip {
             reason: licence.reason.map_or("not_activated", ReasonCode::as_str),
             plan: licence.plan.key,
