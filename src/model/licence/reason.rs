@@ -178,6 +178,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_reason_is_documented() {
+        let manual = include_str!("../../../docs/LICENSING.md");
+        for reason in ReasonCode::ALL {
+            assert!(manual.contains(&format!("| `{}` |", reason.as_str())), "{}", reason.as_str());
+        }
+    }
+
+    #[test]
     fn every_reason_has_its_code_its_words_and_a_remedy() {
         assert_eq!(ReasonCode::ALL.len(), 16);
         for &reason in ReasonCode::ALL {
