@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "@playwright/test";
 import { Appliance, rivers, watch, type Site } from "./appliance.ts";
-import { prepare, settled, signedIn, sound } from "./steps.ts";
+import { picture as keep, prepare, settled, signedIn, sound } from "./steps.ts";
 
 const vendor = mkdtempSync(join(tmpdir(), "onsite-vendor-"));
 const key = join(vendor, "license-private-key.pem");
@@ -51,6 +51,8 @@ test("a picture activates, the ladder speaks up, a request is made", async ({ br
   await expect(banner).toContainText("ends in 10 days");
   await expect(page.getByRole("region", { name: "What was said about this code" })).toContainText("14 days left");
   await sound(page, "licence ladder");
+  await page.locator("main").evaluate((main) => main.scrollTo(0, 0));
+  await keep(page, "licence top");
   await page.getByRole("button", { name: "Put the notice away" }).click();
   await expect(banner).toHaveCount(0);
   await page.reload();

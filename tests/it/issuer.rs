@@ -23,6 +23,7 @@ async fn orders_wait_for_the_keys_and_are_signed_once_they_are_there() {
     assert_eq!(checkout, json!({ "offered": true, "ready": false, "reasons": [NOT_CONFIGURED] }));
     let overview = app.user.get("/api/issuer").await;
     assert_eq!((&overview["signing"]["ready"], &overview["signing"]["reason"]), (&json!(false), &json!(NOT_CONFIGURED)));
+    assert_eq!(overview["plans"], json!(["team", "business", "enterprise"]));
     assert!(overview["signing"]["message"].as_str().unwrap().contains("LICENSE_SIGNING_PRIVATE_KEY_PEM"));
     assert_eq!(app.user.get("/api/status").await["issuer"], true);
 

@@ -19,7 +19,7 @@ pub(in crate::cli) enum LicenseCommand {
     /// Make a signing key and its public half (vendor).
     Keygen(issuer::Keygen),
     /// Sign an activation code (vendor).
-    Issue(issuer::Issue),
+    Issue(Box<issuer::Issue>),
     /// Sign the next revocation list (vendor).
     Revoke(revoke::Revoke),
     /// Make a new signing key and retire the present one (vendor).

@@ -24,7 +24,7 @@ use crate::model::ids::{IssueRequestId, LicenceId};
 use crate::model::issuer::{IssueOrder, IssueRequest, IssueState, SIGNING_NOT_CONFIGURED};
 use crate::model::licence::text::CODE;
 use crate::model::licence::{Environment, GRACE_DAYS_DEFAULT, LicenceRequest};
-use crate::model::plans::PLANS;
+use crate::model::plans::{FREE, PLANS};
 use crate::model::user::Caller;
 use crate::services::licensing::issue::IssueError;
 
@@ -95,7 +95,8 @@ async fn overview(State(state): State<AppState>, _: IssuerAdmin) -> Result<Json<
             message: why.map(|why| format!("{why} {remedy}")),
         },
         pending: state.issuer.pending_count().await?,
-        plans: PLANS.iter().map(|plan| plan.key).collect(),
+        // Nobody orders what applies without a code.
+        plans: PLANS.iter().map(|plan| plan.key).filter(|key| *key != FREE).collect(),
     }))
 }
 
