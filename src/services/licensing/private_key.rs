@@ -11,10 +11,10 @@ use zeroize::Zeroizing;
 use crate::base::seams::Seams;
 use crate::base::secret::Secret;
 
-/// scrypt's cost: 2^15 blocks of 8 KiB, 32 MiB and a tenth of a second for each try.
-const SCRYPT_LOG_N: u8 = 15;
+/// scrypt's cost: 16 MiB, five times over, for each try. More memory at once is more than OpenSSL reads (32 MiB and it refuses).
+const SCRYPT_LOG_N: u8 = 14;
 const SCRYPT_R: u32 = 8;
-const SCRYPT_P: u32 = 1;
+const SCRYPT_P: u32 = 5;
 /// Shortest passphrase, characters.
 pub const PASSPHRASE_CHARS_MIN: usize = 12;
 
