@@ -15,7 +15,21 @@ fn main() {
     migrations(Path::new(&root), Path::new(&out));
     model(Path::new(&root));
     licence_keys(Path::new(&out));
+    revocations(Path::new(&out));
     build_date(Path::new(&root));
+}
+
+/// Writes `revocations.onsite`: the vendor's newest revocation list, so that an update brings it along. Without `LICENSE_REVOCATIONS_FILE`
+/// it is empty.
+fn revocations(out: &Path) {
+    println!("cargo::rerun-if-env-changed=LICENSE_REVOCATIONS_FILE");
+    let text = env::var("LICENSE_REVOCATIONS_FILE").ok().filter(|path| !path.trim().is_empty()).map(|path| {
+        println!("cargo::rerun-if-changed={path}");
+        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("LICENSE_REVOCATIONS_FILE: {path}: {error}"));
+        assert!(text.contains("ONSITEREV1"), "LICENSE_REVOCATIONS_FILE: {path} holds no revocation list (onsite license revoke makes one)");
+        text
+    });
+    fs::write(out.join("revocations.onsite"), text.unwrap_or_default()).expect("OUT_DIR is writable");
 }
 
 /// Writes `license_keys.pem`: the trust anchor of a release build. Without `LICENSE_PUBLIC_KEY_PEM` it is empty: a development build.

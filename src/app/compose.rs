@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::features::automations::{Automations, AutomationsParts, AutomationsSettings, BuiltInExtractor, Library, RecallIngester, WebCollector};
 use crate::features::chat::{Chat, ChatParts, ChatSettings};
 use crate::features::documents::{DocumentSettings, Documents};
+use crate::features::issuer::{Issuer, IssuerSettings, Signing};
 use crate::features::members::Members;
 use crate::features::setup::Setup;
 use crate::http::AppState;
@@ -22,7 +23,8 @@ use crate::http::state::Facts;
 use crate::jobs::chat_runner::ChatRunner;
 use crate::jobs::documents::DocumentIngest;
 use crate::jobs::{
-    ChatRetention, ClockMark, Driver, IdleMemory, Ingest, MailOut, Reconciler, Retention, RunDriver, Schedule, SecretRotation, SessionEnds,
+    ChatRetention, ClockMark, Driver, IdleMemory, Ingest, IssuerSigner, LicenceDropIn, LicenceWatch, MailOut, Reconciler, Retention, RunDriver,
+    Schedule, SecretRotation, SessionEnds,
 };
 use crate::model::installation::new_install_id;
 use crate::services::api_keys::ApiKeys;
@@ -35,7 +37,7 @@ use crate::services::egress::{Egress, EgressSettings};
 use crate::services::embed::{BuiltInEmbedder, EmbedSettings, Embedder};
 use crate::services::gateway::{self, ModelServerSettings};
 use crate::services::ledger::{Ledger, LedgerSettings};
-use crate::services::licensing::{Licensing, LicensingSettings, build_date, keys::KeyRing};
+use crate::services::licensing::{Licensing, LicensingSettings};
 use crate::services::mail::{Courier, Outbox};
 use crate::services::plans::Plans;
 use crate::services::readiness::Readiness;
@@ -46,6 +48,9 @@ use crate::store::{Store, StoreOptions};
 
 /// The longest body of an ordinary request. Uploads have a limit of their own.
 const BODY_BYTES_MAX: usize = 1 << 20;
+
+/// Who issues: stands in every code that this issuer signs, as in those of `onsite license issue`.
+const ISSUER: &str = "onsite";
 
 /// What composition is given.
 #[derive(Debug)]
@@ -70,6 +75,8 @@ pub struct Composed {
     pub bootstrap: BootstrapStart,
     /// For the jobs that look after it.
     store: Store,
+    /// Where everything is kept.
+    dir: DataDir,
 }
 
 /// Builds everything and puts the store in order after whatever ended the last process; no job runs yet.
@@ -91,12 +98,13 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
     let companies = Companies::new(store.clone(), seams.clone());
     let secrets = ground.secrets();
     let audit = Audit::new(store.clone(), seams.clone(), dir.clone());
-    let token = Bootstrap::new(store.clone(), seams.clone(), dir);
+    let token = Bootstrap::new(store.clone(), seams.clone(), dir.clone());
     let bootstrap = token.start(config.appliance.bootstrap_token.clone()).await.map_err(StartError::part("the bootstrap token"))?;
     let setup = Setup::new(store.clone(), seams.clone(), auth.clone(), token);
 
     let egress = ground.egress().await?;
     let licensing = ground.licensing()?;
+    let issuer = ground.issuer();
     let members = Members::new(store.clone(), seams.clone(), auth.clone(), licensing.clone(), outbox.clone());
     let courier = Courier::new(store.clone(), seams.clone(), tasks.clone(), vault, egress.clone(), outbox.clone());
     let plans = Plans::new(licensing.clone());
@@ -122,6 +130,7 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
         documents,
         egress,
         facts: Arc::new(facts),
+        issuer,
         ledger,
         licensing,
         members,
@@ -136,7 +145,7 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
         streams,
         tasks,
     };
-    Ok(Composed { state, bootstrap, store })
+    Ok(Composed { state, bootstrap, store, dir })
 }
 
 /// What every section stands on.
@@ -169,8 +178,16 @@ impl Ground {
     }
 
     fn licensing(&self) -> Result<Licensing, StartError> {
-        let ring = KeyRing::of_build(self.config.licence.public_key_pem.as_deref()).map_err(StartError::part("LICENSE_PUBLIC_KEY_PEM"))?;
-        Ok(Licensing::new(self.store.clone(), self.seams.clone(), LicensingSettings { ring, build_date: build_date() }))
+        let settings = LicensingSettings::of_build(self.config.licence.public_key_pem.as_deref());
+        Ok(Licensing::new(self.store.clone(), self.seams.clone(), settings.map_err(StartError::part("LICENSE_PUBLIC_KEY_PEM"))?))
+    }
+
+    fn issuer(&self) -> Issuer {
+        let licence = &self.config.licence;
+        let (private, passphrase) = (licence.signing_private_key_pem.as_ref(), licence.signing_key_passphrase.as_ref());
+        let signing = Signing::of_settings(licence.public_key_pem.as_deref(), private, passphrase);
+        let settings = IssuerSettings { enabled: self.config.is_issuer(), issuer: ISSUER.to_owned(), signing };
+        Issuer::new(self.store.clone(), self.seams.clone(), settings)
     }
 
     async fn ledger(&self) -> Result<Ledger, StartError> {
@@ -247,10 +264,10 @@ fn facts(config: &Config, certificate_fingerprint: Option<String>) -> Facts {
 
 /// Starts the recurring tasks.
 pub fn start_jobs(composed: &Composed) {
-    let Composed { state, store, .. } = composed;
-    let AppState { auth, automations, chat, courier, documents, licensing, outbox, seams, secrets, tasks, .. } = state;
+    let Composed { state, store, dir, .. } = composed;
+    let AppState { auth, automations, chat, courier, documents, issuer, licensing, outbox, seams, secrets, tasks, .. } = state;
     let driver = Driver::new(tasks.clone(), seams.clone());
-    let jobs: [(Arc<dyn Reconciler>, Nudge); 12] = [
+    let jobs: [(Arc<dyn Reconciler>, Nudge); 15] = [
         (Arc::new(ChatRetention(chat.clone())), Nudge::default()),
         (Arc::new(ChatRunner::new(chat.clone())), chat.nudge()),
         (Arc::new(ClockMark(licensing.clone())), Nudge::default()),
@@ -258,6 +275,9 @@ pub fn start_jobs(composed: &Composed) {
         (Arc::new(IdleMemory(store.clone())), Nudge::default()),
         (Arc::new(Ingest(automations.clone())), automations.ingest_nudge()),
         (Arc::new(MailOut(courier.clone())), outbox.nudge()),
+        (Arc::new(IssuerSigner(issuer.clone())), Nudge::default()),
+        (Arc::new(LicenceDropIn(licensing.clone(), dir.clone())), Nudge::default()),
+        (Arc::new(LicenceWatch(licensing.clone())), Nudge::default()),
         (Arc::new(Retention(automations.clone())), Nudge::default()),
         (Arc::new(RunDriver(automations.clone())), automations.run_nudge()),
         (Arc::new(Schedule(automations.clone())), Nudge::default()),

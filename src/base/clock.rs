@@ -49,6 +49,12 @@ impl Timestamp {
         self.0.div_euclid(DAY_MILLIS)
     }
 
+    /// The begin of the second it is in.
+    #[must_use]
+    pub const fn whole_seconds(self) -> Self {
+        Self(self.0.div_euclid(1_000) * 1_000)
+    }
+
     /// The UTC date as `YYYY-MM-DD`.
     #[must_use]
     pub fn utc_date(self) -> String {

@@ -12,6 +12,8 @@ use crate::config::definition::{Definition, Used};
 use crate::config::mail::SmtpServer;
 use crate::config::sources::Origin;
 use crate::config::{Config, definitions};
+use crate::features::issuer::Signing;
+use crate::model::issuer::SIGNING_NOT_CONFIGURED;
 use crate::store::{self, migrate, secrets};
 
 /// Below this much free disk the doctor warns: a run's material and a backup need room.
@@ -79,6 +81,9 @@ impl Doctor {
             checks.push(recall(config));
             checks.push(encryption(&dir, config));
             checks.push(mail(config));
+            if config.is_issuer() {
+                checks.push(signing(config));
+            }
         }
         let failed = settings.iter().chain(&checks).any(|finding: &Finding| finding.state == State::Failed);
         if self.json {
@@ -196,6 +201,19 @@ fn mail(config: &Config) -> Finding {
         finding(name, expected, server, State::Ok, "")
     } else {
         finding(name, expected, server, State::Warning, "set APP_BASE_URL: without it no link is mailed, only codes")
+    }
+}
+
+fn signing(config: &Config) -> Finding {
+    let (name, expected) = ("signing key", "LICENSE_PUBLIC_KEY_PEM and LICENSE_SIGNING_PRIVATE_KEY_PEM that belong together");
+    let licence = &config.licence;
+    let (private, passphrase) = (licence.signing_private_key_pem.as_ref(), licence.signing_key_passphrase.as_ref());
+    let signing = Signing::of_settings(licence.public_key_pem.as_deref(), private, passphrase);
+    match signing.key_at(Seams::system().now()) {
+        Ok(_) => finding(name, expected, signing.kid().unwrap_or_default(), State::Ok, ""),
+        Err(why) => {
+            finding(name, expected, why, State::Warning, format!("{SIGNING_NOT_CONFIGURED}: set both; until then orders wait as pending_signing_key"))
+        }
     }
 }
 

@@ -61,7 +61,7 @@ enum Command {
     Ledger(ledger::LedgerCommand),
     /// Make, read, check and enter activation codes.
     #[command(subcommand)]
-    License(license::LicenseCommand),
+    License(Box<license::LicenseCommand>),
     /// Show the state of the database schema, or bring it up to date.
     #[command(subcommand)]
     Migrate(migrate::MigrateCommand),

@@ -7,9 +7,9 @@ section! {
     /// What only the appliance has.
     Appliance {
         /// 1 = appliance, 0 = issuer.
-        onsite: bool = "ONSITE", Kind::Flag, Some("1"), NotYet;
+        onsite: bool = "ONSITE", Kind::Flag, Some("1"), Yes;
         /// The hosted front end's name for ONSITE; accepted with the same meaning.
-        next_public_onsite: bool = "NEXT_PUBLIC_ONSITE", Kind::Flag, Some("1"), NotYet;
+        next_public_onsite: bool = "NEXT_PUBLIC_ONSITE", Kind::Flag, Some("1"), Yes;
         /// The bootstrap token to use instead of a generated one: id.secret with a secret of at least 128 bits.
         bootstrap_token: Option<Secret<String>> = "ONSITE_BOOTSTRAP_TOKEN", Kind::Secret(None), None, Yes;
         /// A file of certificates (PEM) that outbound connections trust beside the host's.

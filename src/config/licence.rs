@@ -8,8 +8,10 @@ section! {
     Licence {
         /// The vendor's public key. Compiled into a release build; at run time only a development build listens to it.
         public_key_pem: Option<String> = "LICENSE_PUBLIC_KEY_PEM", Kind::Text, None, Yes;
-        /// The vendor's signing key: issuer only.
-        signing_private_key_pem: Option<Secret<String>> = "LICENSE_SIGNING_PRIVATE_KEY_PEM", Kind::Secret(None), None, NotYet;
+        /// The vendor's signing key: issuer only. Without it orders wait as `pending_signing_key`.
+        signing_private_key_pem: Option<Secret<String>> = "LICENSE_SIGNING_PRIVATE_KEY_PEM", Kind::Secret(None), None, Yes;
+        /// The passphrase of the signing key, when it is encrypted: issuer, and the vendor's commands.
+        signing_key_passphrase: Option<Secret<String>> = "LICENSE_SIGNING_KEY_PASSPHRASE", Kind::Secret(None), None, Yes;
         /// Version of the published bundle.
         bundle_version: Option<String> = "ONPREM_BUNDLE_VERSION", Kind::Text, None, NotYet;
         /// SHA-256 of the published bundle.

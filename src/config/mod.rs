@@ -103,6 +103,12 @@ impl Config {
         if problems.is_empty() { Ok(config) } else { Err(problems) }
     }
 
+    /// Whether this process issues activation codes (`ONSITE=0`) instead of being activated with one.
+    #[must_use]
+    pub const fn is_issuer(&self) -> bool {
+        !self.appliance.onsite || !self.appliance.next_public_onsite
+    }
+
     fn read(values: Values) -> Option<Self> {
         Some(Self {
             appliance: appliance::Appliance::read(&values)?,
@@ -126,6 +132,10 @@ impl Config {
         if self.tokens.daily_free_amount < DAILY_FREE_FLOOR && !self.tokens.allow_low_daily_free {
             let what = format!("{} is below {DAILY_FREE_FLOOR}, which does not last for one run", self.tokens.daily_free_amount);
             problems.push(Problem::new("DAILY_FREE_TOKEN_AMOUNT", what, "raise it, or set ALLOW_LOW_DAILY_FREE_TOKENS=1"));
+        }
+        let set = |name| self.values.get(name).is_some_and(|value| value.origin != sources::Origin::Default);
+        if set("ONSITE") && set("NEXT_PUBLIC_ONSITE") && self.appliance.onsite != self.appliance.next_public_onsite {
+            problems.push(Problem::new("NEXT_PUBLIC_ONSITE", "it says otherwise than ONSITE, and both mean the same", "set only ONSITE"));
         }
         if self.browser.service_pool_size > self.browser.session_max_count {
             let what = format!("{} is more than BROWSER_SESSION_MAX_COUNT ({})", self.browser.service_pool_size, self.browser.session_max_count);
@@ -283,6 +293,10 @@ mod tests {
         assert!(Config::load(&sources(&[("DAILY_FREE_TOKEN_AMOUNT", "5"), ("ALLOW_LOW_DAILY_FREE_TOKENS", "1")], "").0).is_ok());
         assert_eq!(problems(&[("BROWSER_SERVICE_POOL_SIZE", "13")], "")[0].name, "BROWSER_SERVICE_POOL_SIZE");
         assert_eq!(problems(&[("ONSITE_MODEL_URL", "http://127.0.0.1:8080")], "")[0].name, "ONSITE_MODEL_URL");
+        assert_eq!(problems(&[("ONSITE", "1"), ("NEXT_PUBLIC_ONSITE", "0")], "")[0].name, "NEXT_PUBLIC_ONSITE");
+        for issuer in [[("ONSITE", "0")], [("NEXT_PUBLIC_ONSITE", "0")]] {
+            assert!(Config::load(&sources(&issuer, "").0).unwrap().is_issuer());
+        }
     }
 
     #[test]

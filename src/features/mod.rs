@@ -3,5 +3,6 @@
 pub mod automations;
 pub mod chat;
 pub mod documents;
+pub mod issuer;
 pub mod members;
 pub mod setup;

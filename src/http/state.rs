@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::features::automations::Automations;
 use crate::features::chat::Chat;
 use crate::features::documents::Documents;
+use crate::features::issuer::Issuer;
 use crate::features::members::Members;
 use crate::features::setup::Setup;
 use crate::services::api_keys::ApiKeys;
@@ -52,6 +53,8 @@ pub struct AppState {
     pub courier: Courier,
     /// Facts that do not change while the process runs.
     pub facts: Arc<Facts>,
+    /// Orders for activation codes, on an issuer.
+    pub issuer: Issuer,
     /// The token ledger.
     pub ledger: Ledger,
     /// Activation codes.

@@ -117,6 +117,8 @@ ids! {
     ApiKeyId = "key_";
     /// An activation code.
     LicenceId = "lic_";
+    /// An order for an activation code, on the issuer.
+    IssueRequestId = "irq_";
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ pub mod ids;
 pub mod installation;
 pub mod invalid;
 pub mod invitation;
+pub mod issuer;
 pub mod ledger;
 pub mod licence;
 pub mod mail;

@@ -38,6 +38,34 @@ pub struct LicenceFacts {
     pub clock_high_water: Option<Timestamp>,
     /// Users who can sign in.
     pub active_users: u64,
+    /// The newest revocation list, its canonical line.
+    pub revocations: Option<String>,
+    /// The last checkpoint of the audit log that was signed, JSON.
+    pub checkpoint: Option<String>,
+}
+
+/// A revocation list to keep.
+#[derive(Clone, Debug)]
+pub struct NewList {
+    /// Its number.
+    pub number: u64,
+    /// The canonical line.
+    pub line: String,
+    /// When it was issued.
+    pub issued_at: Timestamp,
+    /// When it was taken.
+    pub at: Timestamp,
+    /// Who took it: a user id, `system` or `cli`.
+    pub by: String,
+}
+
+/// A step on the way to a code's end that was recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedNotice {
+    /// Which step.
+    pub step: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// A company's subscription.
@@ -62,6 +90,71 @@ impl Store {
                 append_audit(tx, &entry)?;
             }
             Ok(kept)
+        })
+        .await
+    }
+
+    /// Keeps a revocation list whose signature holds, together with its audit row. False when a newer one is here: nothing is kept then.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn keep_revocation_list(&self, list: NewList, entry: Entry) -> Result<bool, StoreError> {
+        let number = i64::try_from(list.number).map_err(|_| StoreError::corrupt("a revocation list's number beyond 2^63"))?;
+        self.write("keep revocation list", move |tx| {
+            let newest: Option<i64> = tx.query_row("SELECT max(number) FROM revocation_lists", [], |row| row.get(0))?;
+            if newest.is_some_and(|newest| newest >= number) {
+                return Ok(false);
+            }
+            tx.execute(
+                "INSERT INTO revocation_lists (number, list, issued_at, taken_at, taken_by) VALUES (?1, ?2, ?3, ?4, ?5)",
+                (number, &list.line, list.issued_at, list.at, &list.by),
+            )?;
+            append_audit(tx, &entry)?;
+            Ok(true)
+        })
+        .await
+    }
+
+    /// Records a step on the way to a code's end with its audit row, unless it was recorded before; says whether it did.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn record_licence_notice(&self, jti: String, step: String, entry: Entry) -> Result<bool, StoreError> {
+        self.write("record licence notice", move |tx| {
+            let sql = "INSERT INTO licence_notices (jti, step, at) VALUES (?1, ?2, ?3) ON CONFLICT (jti, step) DO NOTHING";
+            let is_new = tx.execute(sql, (&jti, &step, entry.at))? > 0;
+            if is_new {
+                append_audit(tx, &entry)?;
+            }
+            Ok(is_new)
+        })
+        .await
+    }
+
+    /// The steps that were recorded for a code, the oldest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn licence_notices(&self, jti: String) -> Result<Vec<RecordedNotice>, StoreError> {
+        self.read("read licence notices", move |conn| {
+            let mut statement = conn.prepare_cached("SELECT step, at FROM licence_notices WHERE jti = ?1 ORDER BY at, step")?;
+            Ok(statement.query_map([&jti], |row| Ok(RecordedNotice { step: row.get(0)?, at: row.get(1)? }))?.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Keeps the last signed checkpoint of the audit log, as JSON.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn keep_audit_checkpoint(&self, json: String) -> Result<(), StoreError> {
+        self.write("keep audit checkpoint", move |tx| {
+            tx.execute(
+                "INSERT INTO last_audit_checkpoint (id, checkpoint_json) VALUES (1, ?1)
+                 ON CONFLICT (id) DO UPDATE SET checkpoint_json = excluded.checkpoint_json",
+                [&json],
+            )?;
+            Ok(())
         })
         .await
     }
@@ -122,7 +215,10 @@ pub fn facts(conn: &Connection) -> Result<LicenceFacts, StoreError> {
         .optional()?;
     let active_users: i64 = conn.query_row("SELECT count(*) FROM users WHERE disabled_at IS NULL", [], |row| row.get(0))?;
     let (install_id, clock_high_water) = installation.map_or((None, None), |(id, mark)| (Some(id), Some(mark)));
-    Ok(LicenceFacts { lines, install_id, clock_high_water, active_users: active_users.unsigned_abs() })
+    let text = |sql: &str| -> Result<Option<String>, StoreError> { Ok(conn.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()?) };
+    let revocations = text("SELECT list FROM revocation_lists ORDER BY number DESC LIMIT 1")?;
+    let checkpoint = text("SELECT checkpoint_json FROM last_audit_checkpoint WHERE id = 1")?;
+    Ok(LicenceFacts { lines, install_id, clock_high_water, active_users: active_users.unsigned_abs(), revocations, checkpoint })
 }
 
 #[cfg(test)]

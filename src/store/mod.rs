@@ -20,6 +20,7 @@ pub mod events;
 pub mod factors;
 pub mod installation;
 pub mod invitations;
+pub mod issuer;
 pub mod ledger;
 pub mod leftovers;
 pub mod licence;

@@ -73,7 +73,7 @@ export function developmentLicence(): { code: string; publicKey: string } {
   const onsite = process.env.ONSITE_BINARY ?? "";
   const folder = mkdtempSync(join(tmpdir(), "onsite-licence-"));
   const run = (...words: string[]): string => execFileSync(onsite, ["license", ...words], { encoding: "utf8" });
-  run("keygen", "--out", folder);
+  run("keygen", "--out", folder, "--unencrypted");
   const code = run("issue", "--key", join(folder, "license-private-key.pem"), "--customer", "rivers", "--company", "Rivers Ltd", "--plan", "business", "--development");
   const publicKey = readFileSync(join(folder, "license-public-key.pem"), "utf8");
   rmSync(folder, { recursive: true, force: true });

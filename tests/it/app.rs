@@ -85,6 +85,21 @@ impl TestApp {
         app
     }
 
+    /// Stops, and starts again with the clock set to `now`.
+    pub async fn restart_at(mut self, now: Timestamp) -> Self {
+        if let Some(instance) = self.instance.take() {
+            instance.stop().await;
+        }
+        self.clock = Arc::new(FakeClock::new(now));
+        Self::open(Arc::clone(&self._folder), self.settings.clone(), Arc::clone(&self.clock)).await
+    }
+
+    /// Stops, and starts again with other settings: another build's keys, for example.
+    pub async fn restart_with(mut self, settings: &[(&str, &str)]) -> Self {
+        self.settings.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        self.restart().await
+    }
+
     /// Redeems the bootstrap token: the user is now the first admin.
     pub async fn with_admin(mut self) -> Self {
         let token = std::fs::read_to_string(self.dir.bootstrap_token()).unwrap();

@@ -11,7 +11,7 @@ fn code(arguments: &[&str]) -> (i32, String, String) {
 fn a_code_is_issued_inspected_and_verified_without_a_network() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
-    let (status, _, error) = code(&["license", "keygen", "--out", &path("keys")]);
+    let (status, _, error) = code(&["license", "keygen", "--out", &path("keys"), "--unencrypted"]);
     assert_eq!(status, 0, "{error}");
     let keys: Vec<_> = std::fs::read_dir(folder.path().join("keys")).unwrap().map(|entry| entry.unwrap().path()).collect();
     let key_of = |word: &str| keys.iter().find(|key| key.to_string_lossy().contains(word)).unwrap().display().to_string();
@@ -43,7 +43,7 @@ fn a_code_is_issued_inspected_and_verified_without_a_network() {
     armour[middle] = if armour[middle] == b'A' { b'B' } else { b'A' };
     std::fs::write(path("tampered.onsite"), armour).unwrap();
     assert_eq!(code(&["license", "verify", &path("tampered.onsite"), "--key", &public]).0, 3);
-    code(&["license", "keygen", "--out", &path("other")]);
+    code(&["license", "keygen", "--out", &path("other"), "--unencrypted"]);
     let other: Vec<_> = std::fs::read_dir(folder.path().join("other")).unwrap().map(|entry| entry.unwrap().path()).collect();
     let other = other.iter().find(|key| key.to_string_lossy().contains("public")).unwrap().display().to_string();
     assert_eq!(code(&["license", "verify", &path("acme.onsite"), "--key", &other]).0, 3);

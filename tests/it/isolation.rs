@@ -60,6 +60,16 @@ const TABLE: &[(&str, &str, May, &str)] = &[
     ("GET", "/api/status", Signed, ""),
     ("GET", "/api/license", Signed, ""),
     ("POST", "/api/license", System, "{}"),
+    ("GET", "/api/license/request", System, ""),
+    ("GET", "/api/license/request/qr", System, ""),
+    ("GET", "/api/billing", Signed, ""),
+    ("GET", "/api/issuer", System, ""),
+    ("GET", "/api/issuer/requests", System, ""),
+    ("POST", "/api/issuer/requests", System, "{}"),
+    ("GET", "/api/issuer/requests/{request}", System, ""),
+    ("POST", "/api/issuer/requests/{request}/sign", System, ""),
+    ("GET", "/api/issuer/requests/{request}/qr", System, ""),
+    ("DELETE", "/api/issuer/requests/{request}", System, ""),
     ("GET", "/api/companies", Signed, ""),
     ("POST", "/api/companies", System, "{}"),
     ("GET", "/api/system-admin/settings", System, ""),
@@ -163,7 +173,8 @@ struct World {
 
 impl World {
     async fn build(site: &crate::site::Site) -> Self {
-        let app = TestApp::start().await.with_admin().await;
+        // An issuer has every route; it does not sign here, so that orders wait and can be withdrawn.
+        let app = TestApp::start_with(&[("ONSITE", "0")]).await.with_admin().await;
         let (company, foreign) = (app.company().await, app.company().await);
         app.allow(site.address).await;
         let mut people = vec![("nobody", None, User::anonymous(&app.user.base))];
@@ -224,6 +235,10 @@ impl World {
         if path.contains("{id}") {
             let rule = json!({ "destination": "192.0.2.1", "port": 80, "reason": "a test" });
             path = path.replace("{id}", &made(self.app.user.post("/api/system-admin/egress/rules", rule).await));
+        }
+        if path.contains("{request}") {
+            let order = json!({ "customer": "acme", "company": "Acme", "plan": "team" });
+            path = path.replace("{request}", &made(self.app.user.post("/api/issuer/requests", order).await));
         }
         if path.contains("{invitation}") {
             let invitation = json!({ "email": "guest@example.com", "role": "viewer" });

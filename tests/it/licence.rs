@@ -68,6 +68,75 @@ async fn a_code_is_pasted_sent_as_text_or_uploaded_and_counts_at_once() {
 }
 
 #[tokio::test]
+async fn a_picture_of_a_code_is_read_and_one_of_anything_else_is_refused() {
+    if onsite::services::licensing::keys::has_compiled_in_keys() {
+        return;
+    }
+    let app = TestApp::start_with(&[("LICENSE_PUBLIC_KEY_PEM", &issue::public_pem(&key()).unwrap())]).await.with_admin().await;
+    let code = code(&seams(), "business", 1);
+    let picture = onsite::base::qr::Picture::of(&onsite::model::licence::text::CODE.picture_text(code.bytes())).unwrap();
+    let (status, licence) = app.user.upload("/api/license", "code.png", picture.png()).await;
+    assert_eq!((status.as_u16(), &licence["plan"], &licence["entered"]), (200, &json!("business"), &json!("activation_code")));
+    let other = onsite::base::qr::Picture::of("https://example.com").unwrap();
+    let (status, refused) = app.user.upload("/api/license", "code.png", other.png()).await;
+    assert_eq!((status.as_u16(), &refused["error"]["code"]), (422, &json!("malformed")));
+    let (status, refused) = app.user.upload("/api/license", "code.png", other.png()[..60].to_vec()).await;
+    assert_eq!((status.as_u16(), &refused["error"]["code"]), (422, &json!("picture_unreadable")));
+    let (status, refused) = app.user.upload("/api/license", "code.png", vec![b'x'; 9 << 20]).await;
+    assert_eq!((status.as_u16(), &refused["error"]["code"]), (413, &json!("body_too_large")));
+}
+
+#[tokio::test]
+async fn a_request_is_made_for_file_line_and_picture_and_the_answer_is_bound_to_it() {
+    if onsite::services::licensing::keys::has_compiled_in_keys() {
+        return;
+    }
+    let app = TestApp::start_with(&[("LICENSE_PUBLIC_KEY_PEM", &issue::public_pem(&key()).unwrap())]).await.with_admin().await;
+    let made = app.user.get("/api/license/request?company=Acme&contact=it@acme.example").await;
+    let request = onsite::model::licence::LicenceRequest::from_text(made["file"].as_str().unwrap()).unwrap();
+    assert_eq!((request.company.as_deref(), request.contact.as_deref()), (Some("Acme"), Some("it@acme.example")));
+    let svg = app.user.send(reqwest::Method::GET, "/api/license/request/qr?company=Acme", None).await;
+    assert_eq!(svg.headers()["content-type"], "image/svg+xml");
+    assert!(svg.text().await.unwrap().starts_with("<svg "));
+    let long = format!("/api/license/request?company={}", "x".repeat(300));
+    let (status, refused) = app.user.try_send(reqwest::Method::GET, &long, None).await;
+    assert_eq!((status.as_u16(), &refused["error"]["field"]), (422, &json!("company")));
+    let seams = seams();
+    let bound = |install_id: &str, seq| {
+        let claims = onsite::model::licence::Claims { install_id: Some(install_id.into()), ..code(&seams, "team", seq).claims().clone() };
+        issue::sign(claims, &key()).unwrap().to_line()
+    };
+    let (_, refused) = app.user.refused("/api/license", json!({ "code": bound("ins_00000000000000000000000000", 1) })).await;
+    assert_eq!(refused["code"], "wrong_installation");
+    let taken = app.user.post("/api/license", json!({ "code": bound(&request.install_id, 1) })).await;
+    assert_eq!((&taken["reason"], &taken["bound_to"]), (&json!("ok"), &json!(request.install_id)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_file_is_taken_at_the_start_and_while_the_appliance_runs() {
+    if onsite::services::licensing::keys::has_compiled_in_keys() {
+        return;
+    }
+    let app = TestApp::start_with(&[("LICENSE_PUBLIC_KEY_PEM", &issue::public_pem(&key()).unwrap())]).await.with_admin().await;
+    let seams = seams();
+    let until = async |app: &TestApp, plan: &str| {
+        for _ in 0..2_000 {
+            if app.user.get("/api/license").await["plan"] == plan {
+                return;
+            }
+        }
+        panic!("{plan} was not taken");
+    };
+    std::fs::write(app.dir.path().join("first.onsite"), code(&seams, "team", 1).to_armour()).unwrap();
+    let app = app.restart().await;
+    until(&app, "team").await;
+    std::fs::write(app.dir.path().join("second.onsite"), code(&seams, "business", 2).to_line()).unwrap();
+    app.advance(std::time::Duration::from_secs(10));
+    until(&app, "business").await;
+    assert!(app.dir.path().join("second.onsite.taken").exists());
+}
+
+#[tokio::test]
 async fn usage_shows_the_daily_grant_and_refuses_odd_spans() {
     let app = TestApp::start().await.with_admin().await;
     let company = app.company().await;

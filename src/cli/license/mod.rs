@@ -1,8 +1,13 @@
 //! `onsite license`: the vendor's keys and codes, and the customer's state.
 
+mod check;
 mod input;
 mod issuer;
 mod local;
+mod order;
+mod passphrase;
+mod revoke;
+mod vendor;
 
 use clap::Subcommand;
 
@@ -14,14 +19,22 @@ pub(in crate::cli) enum LicenseCommand {
     /// Make a signing key and its public half (vendor).
     Keygen(issuer::Keygen),
     /// Sign an activation code (vendor).
-    Issue(issuer::Issue),
-    /// Show what a code says, without checking its signature.
-    Inspect(issuer::Inspect),
-    /// Check a code away from any installation. Exit code 3 when its plan would not apply.
-    Verify(issuer::Verify),
+    Issue(Box<issuer::Issue>),
+    /// Sign the next revocation list (vendor).
+    Revoke(revoke::Revoke),
+    /// Make a new signing key and retire the present one (vendor).
+    Rotate(revoke::Rotate),
+    /// Show what was issued, revoked and rotated (vendor).
+    Register(revoke::ShowRegister),
+    /// Show what a code, a revocation list or a request says, without checking its signature.
+    Inspect(check::Inspect),
+    /// Check a code or a revocation list away from any installation. Exit code 3 when it would not count.
+    Verify(check::Verify),
     /// Show the licence of a data folder, beside a running server or without one.
     Status(local::Status),
-    /// Enter a code into a data folder, beside a running server or without one.
+    /// Make a request for a code that is bound to this installation.
+    Request(local::Request),
+    /// Enter a code or a revocation list into a data folder, beside a running server or without one.
     Enter(local::Enter),
 }
 
@@ -30,9 +43,13 @@ impl LicenseCommand {
         match self {
             Self::Keygen(command) => command.run(),
             Self::Issue(command) => command.run(),
+            Self::Revoke(command) => command.run(),
+            Self::Rotate(command) => command.run(),
+            Self::Register(command) => command.run(),
             Self::Inspect(command) => command.run(),
             Self::Verify(command) => command.run(),
             Self::Status(command) => command.run(),
+            Self::Request(command) => command.run(),
             Self::Enter(command) => command.run(),
         }
     }

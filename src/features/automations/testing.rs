@@ -93,7 +93,7 @@ impl World {
         let store = Store::open(&DataDir::new(self.folder.path()), options).unwrap();
         let seams = Seams { clock: Arc::clone(&self.clock) as _, random: Arc::new(SystemRandom) };
         let (tasks, signals) = (Tasks::default(), Signals::default());
-        let licensing = LicensingSettings { ring: KeyRing::of_build(None).unwrap(), build_date: self.clock.now() };
+        let licensing = LicensingSettings { ring: KeyRing::of_build(None).unwrap(), build_date: self.clock.now(), revocations: None };
         let ledger = Ledger::new(store.clone(), seams.clone(), tasks.clone(), LedgerSettings { daily_free_tokens: 500_000 });
         let automations = Automations::new(AutomationsParts {
             store: store.clone(),

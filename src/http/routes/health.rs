@@ -31,7 +31,8 @@ async fn healthz() -> Json<Health> {
 #[derive(Serialize, ToSchema)]
 struct Readiness {
     ready: bool,
-    /// Codes of what stands in the way: `database_unavailable`, `disk_full` (reading works, writing does not), `stopping`.
+    /// Codes of what stands in the way: `database_unavailable`, `disk_full` (reading works, writing does not), `stopping`. On an issuer also
+    /// `onprem_license_signing_not_configured`, with which it stays ready: orders are taken and wait for the key.
     reasons: Vec<&'static str>,
 }
 
@@ -43,8 +44,10 @@ async fn readyz(State(state): State<AppState>) -> Response {
         reasons.push("stopping");
     }
     reasons.extend(state.readiness.obstacle().await.map(Obstacle::code));
-    let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Readiness { ready: reasons.is_empty(), reasons })).into_response()
+    let ready = reasons.is_empty();
+    reasons.extend(state.issuer.readiness());
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(Readiness { ready, reasons })).into_response()
 }
 
 /// Metrics for Prometheus.

@@ -1,26 +1,26 @@
-//! The licence of the appliance: its state, and entering a code.
+//! The licence of the appliance: its state, and entering a code or a revocation list.
 
 use axum::Json;
-use axum::extract::{FromRequest, Multipart, Request, State};
-use axum::http::{StatusCode, header};
-use serde::{Deserialize, Serialize};
+use axum::extract::{DefaultBodyLimit, State};
+use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::base::clock::Timestamp;
 use crate::http::caller::{Fresh, RequestOrigin, Signed, SystemAdmin};
-use crate::http::extract::ValidJson;
 use crate::http::{ApiError, AppState};
-
 use crate::model::audit::Actor;
 use crate::model::licence::{Claims, ReasonCode};
 use crate::model::plans::Feature;
-use crate::services::licensing::LicenceStatus;
+use crate::services::licensing::{LicenceStatus, TakenKind};
+use crate::store::licence::RecordedNotice;
+
+use super::license_given::{BODY_BYTES_MAX, Given, NewCode};
 
 /// The routes of this noun.
 pub fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(show, enter))
+    OpenApiRouter::new().routes(routes!(show, enter)).layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
 }
 
 /// Shown as the reason while no code was ever entered; every other reason is a [`ReasonCode`].
@@ -60,6 +60,32 @@ struct LicenceView {
     features: Vec<FeatureView>,
     /// The vendor key that signed.
     key_id: Option<String>,
+    /// The one installation the code is for; null = any.
+    bound_to: Option<String>,
+    /// The vendor's revocation list that counts.
+    revocations: Option<RevocationsView>,
+    /// What was said as the code neared its end, the oldest first.
+    notices: Vec<LicenceNotice>,
+    /// What was entered just now: `activation_code` or `revocation_list`; null when the licence is only looked at.
+    entered: Option<&'static str>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct RevocationsView {
+    number: u64,
+    #[schema(value_type = String, format = DateTime)]
+    issued_at: Timestamp,
+    /// How many codes are on it.
+    codes: usize,
+}
+
+/// A step on the way to a code's end.
+#[derive(Debug, Serialize, ToSchema)]
+struct LicenceNotice {
+    /// `days_60`, `days_30`, `days_14`, `days_7`, `days_1`, `grace`, `free_tier` or `clock_suspect`.
+    step: String,
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -76,6 +102,14 @@ struct FeatureView {
     /// `null` = unlimited, or a feature that is on or off.
     limit: Option<u64>,
     enabled: bool,
+}
+
+impl LicenceView {
+    async fn of(state: &AppState, status: LicenceStatus) -> Result<Self, ApiError> {
+        let notices = state.licensing.notices(&status).await?;
+        let notice = |notice: RecordedNotice| LicenceNotice { step: notice.step, at: notice.at };
+        Ok(Self { notices: notices.into_iter().map(notice).collect(), ..Self::from(status) })
+    }
 }
 
 impl From<LicenceStatus> for LicenceView {
@@ -106,6 +140,10 @@ impl From<LicenceStatus> for LicenceView {
             development_build: status.development_build,
             features: Feature::ALL.iter().map(feature).collect(),
             key_id: status.claims.as_ref().map(|claims| claims.kid.clone()),
+            bound_to: status.claims.as_ref().and_then(|claims| claims.install_id.clone()),
+            revocations: status.revocations.map(|held| RevocationsView { number: held.number, issued_at: held.issued_at, codes: held.codes }),
+            notices: Vec::new(),
+            entered: None,
         }
     }
 }
@@ -113,81 +151,26 @@ impl From<LicenceStatus> for LicenceView {
 /// The state of the licence.
 #[utoipa::path(get, path = "/api/license", tag = "license", operation_id = "get_license", responses((status = 200, body = LicenceView)))]
 async fn show(State(state): State<AppState>, _: Signed) -> Result<Json<LicenceView>, ApiError> {
-    Ok(Json(state.licensing.status().await?.into()))
+    let status = state.licensing.status().await?;
+    Ok(Json(LicenceView::of(&state, status).await?))
 }
 
-/// A code to enter.
-#[derive(Debug, Deserialize, ToSchema)]
-struct NewCode {
-    /// The line, or the text of the .onsite file.
-    code: String,
-}
-
-/// Enters a code: as JSON, as plain text, or as an uploaded file. It counts at once.
+/// Enters a code or a revocation list: as JSON, as plain text, as an uploaded file, or as a picture (PNG, JPEG) of its QR code. It counts at once.
 #[utoipa::path(post, path = "/api/license", tag = "license", operation_id = "enter_license",
-    request_body(content((NewCode = "application/json"), (String = "text/plain"), (String = "multipart/form-data"))),
-    responses((status = 200, body = LicenceView), (status = 403, description = "`step_up_required`"), (status = 422, description = "The reason code, in words, with a remedy")))]
+    request_body(content((NewCode = "application/json"), (String = "text/plain"), (String = "multipart/form-data"), (String = "image/png"))),
+    responses((status = 200, body = LicenceView), (status = 403, description = "`step_up_required`"), (status = 422, description = "The reason code, in words, with a remedy; or `picture_unreadable`")))]
 async fn enter(
     State(state): State<AppState>,
     SystemAdmin(caller): SystemAdmin,
     _: Fresh,
     RequestOrigin(origin): RequestOrigin,
-    CodeText(text): CodeText,
+    given: Given,
 ) -> Result<Json<LicenceView>, ApiError> {
-    Ok(Json(state.licensing.enter(&text, Actor::User(Some(caller.user.id)), origin.address).await?.into()))
-}
-
-/// The text of a code from any of the forms it may come in.
-struct CodeText(String);
-
-impl<S: Send + Sync> FromRequest<S> for CodeText {
-    type Rejection = ApiError;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        match media_type.as_str() {
-            "multipart/form-data" => from_multipart(request, state).await,
-            "text/plain" | "application/octet-stream" => {
-                String::from_request(request, state).await.map(Self).map_err(|rejection| unreadable(rejection.status()))
-            }
-            _ => ValidJson::<NewCode>::from_request(request, state).await.map(|ValidJson(new)| Self(new.code)),
-        }
-    }
-}
-
-async fn from_multipart<S: Send + Sync>(request: Request, state: &S) -> Result<CodeText, ApiError> {
-    let mut form = Multipart::from_request(request, state).await.map_err(|rejection| unreadable(rejection.status()))?;
-    let field = form.next_field().await.map_err(|error| unreadable(error.status()))?;
-    let field = field.ok_or_else(|| ApiError::invalid("code", "The form has no field: send the code or the .onsite file as one."))?;
-    field.text().await.map(CodeText).map_err(|error| unreadable(error.status()))
-}
-
-fn unreadable(status: StatusCode) -> ApiError {
-    if status == StatusCode::PAYLOAD_TOO_LARGE {
-        return ApiError::new(status, "body_too_large", "This is much larger than an activation code.").remedy("Send the .onsite file itself.");
-    }
-    ApiError::new(StatusCode::BAD_REQUEST, "body_unreadable", "The code could not be read from the request: it is text.")
-        .remedy("Send JSON with a field `code`, plain text, or a form with the .onsite file.")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use axum::body::Body;
-
-    async fn text_of(content_type: &str, body: &'static str) -> Result<String, StatusCode> {
-        let request = Request::post("/api/license").header(header::CONTENT_TYPE, content_type).body(Body::from(body)).unwrap();
-        CodeText::from_request(request, &()).await.map(|CodeText(text)| text).map_err(|error| error.status())
-    }
-
-    #[tokio::test]
-    async fn a_code_comes_as_json_as_text_or_as_a_file() {
-        assert_eq!(text_of("application/json; charset=utf-8", "{\"code\":\"ONSITE1-A\"}").await.as_deref(), Ok("ONSITE1-A"));
-        assert_eq!(text_of("text/plain", "ONSITE1-B").await.as_deref(), Ok("ONSITE1-B"));
-        let form = "--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.onsite\"\r\n\r\nONSITE1-C\r\n--x--\r\n";
-        assert_eq!(text_of("multipart/form-data; boundary=x", form).await.as_deref(), Ok("ONSITE1-C"));
-        assert_eq!(text_of("multipart/form-data; boundary=x", "--x--\r\n").await, Err(StatusCode::UNPROCESSABLE_ENTITY));
-        assert_eq!(text_of("application/json", "{}").await, Err(StatusCode::UNPROCESSABLE_ENTITY));
-    }
+    let text = given.text(&state.tasks).await?;
+    let taken = state.licensing.enter(&text, Actor::User(Some(caller.user.id)), origin.address).await?;
+    let entered = match taken.kind {
+        TakenKind::Code => "activation_code",
+        TakenKind::Revocations => "revocation_list",
+    };
+    Ok(Json(LicenceView { entered: Some(entered), ..LicenceView::of(&state, taken.status).await? }))
 }

@@ -23,6 +23,8 @@ pub fn routes() -> OpenApiRouter<AppState> {
 struct Status {
     version: &'static str,
     development_build: bool,
+    /// Whether this process issues activation codes (`ONSITE=0`).
+    issuer: bool,
     licence: LicenceChip,
     egress: EgressChip,
     work: Work,
@@ -35,6 +37,16 @@ struct LicenceChip {
     plan: &'static str,
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
+    /// The end of the days of grace.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    grace_until: Option<Timestamp>,
+    /// Days until the code ends; 0 once it has.
+    days_left: Option<u32>,
+    /// The step on the way to the end that has been reached: `days_60` to `days_1`, `grace`, `free_tier`.
+    notice: Option<String>,
+    /// A moment known to have passed that the server's clock is more than a day behind.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    clock_suspect: Option<Timestamp>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -58,10 +70,15 @@ async fn status(State(state): State<AppState>, _: Signed) -> Result<Json<Status>
     Ok(Json(Status {
         version: state.facts.version,
         development_build: licence.development_build,
+        issuer: state.issuer.is_enabled(),
         licence: LicenceChip {
             reason: licence.reason.map_or("not_activated", ReasonCode::as_str),
             plan: licence.plan.key,
             expires_at: licence.claims.as_ref().map(|claims| claims.expires_at),
+            grace_until: licence.grace_until(),
+            days_left: licence.days_left,
+            notice: licence.notice().map(|notice| notice.to_string()),
+            clock_suspect: licence.clock_suspect,
         },
         egress: EgressChip { rules: state.egress.rules().len() },
         work: Work { running_runs: runs.queued + runs.working, running_chats: state.chat.active_runs().await?, ingesting: runs.ingesting },

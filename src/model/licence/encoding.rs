@@ -7,28 +7,18 @@
 use std::collections::BTreeMap;
 
 use super::reason::MalformedCode;
-use super::{Claims, Environment};
-use crate::base::clock::Timestamp;
-use crate::base::ids::BODY_CHARS;
-use crate::model::ids::LicenceId;
+use super::tlv::{FIRST_OPTIONAL_TAG, body, fields, ids, number, put, read_ids, read_number, read_seconds, read_text, read_u32, seconds, text};
+use super::{Claims, Environment, tlv};
 
 /// The format version; it alone fixes the algorithm.
 pub const VERSION: u8 = 1;
 /// Longest code, bytes.
 pub const CODE_BYTES_MAX: usize = 4096;
-/// Bytes of the signature.
-pub const SIGNATURE_BYTES: usize = 64;
+pub use super::tlv::SIGNATURE_BYTES;
 /// Keeps a signature of a code from being one of anything else.
 pub const DOMAIN: &[u8] = b"onsite activation code\0";
 
-const HEADER_BYTES: usize = 3;
-/// Tags from here on may be ignored by a version that does not know them.
-const FIRST_OPTIONAL_TAG: u8 = 128;
 const UNLIMITED: u8 = 0xff;
-/// Longest text claim, bytes.
-const TEXT_BYTES_MAX: usize = 200;
-/// The last second of the year 9999: the end of the calendar.
-const LAST_SECOND: u64 = 253_402_300_799;
 
 mod tag {
     pub(super) const KID: u8 = 1;
@@ -63,24 +53,10 @@ impl SignedCode {
     /// # Errors
     /// What is wrong with the form.
     pub fn parse(bytes: &[u8]) -> Result<Self, MalformedCode> {
-        if bytes.len() > CODE_BYTES_MAX {
-            return Err(MalformedCode::TooLong);
-        }
-        let &[version, high, low, ..] = bytes else { return Err(MalformedCode::NotACode) };
-        if version != VERSION {
-            return Err(MalformedCode::Version(version.to_string()));
-        }
-        let payload_end = HEADER_BYTES + usize::from(u16::from_be_bytes([high, low]));
-        let expected = payload_end + SIGNATURE_BYTES;
-        if bytes.len() < expected {
-            return Err(MalformedCode::Incomplete { missing: expected - bytes.len(), expected });
-        }
-        if bytes.len() > expected {
-            return Err(MalformedCode::TrailingBytes);
-        }
-        let claims = decode(&bytes[HEADER_BYTES..payload_end])?;
+        let payload = tlv::open(bytes, VERSION, SIGNATURE_BYTES, CODE_BYTES_MAX)?;
+        let claims = decode(payload)?;
         // The reader above is strict; comparing with the writer proves that no second form slips through it.
-        if statement(&claims).ok().as_deref() != Some(&bytes[..payload_end]) {
+        if statement(&claims).ok().as_deref() != Some(&bytes[..bytes.len() - SIGNATURE_BYTES]) {
             return Err(MalformedCode::NotCanonical);
         }
         Ok(Self { claims, bytes: bytes.to_vec() })
@@ -120,9 +96,7 @@ impl SignedCode {
     /// The signature.
     #[must_use]
     pub fn signature(&self) -> [u8; SIGNATURE_BYTES] {
-        let mut signature = [0; SIGNATURE_BYTES];
-        signature.copy_from_slice(&self.bytes[self.bytes.len() - SIGNATURE_BYTES..]);
-        signature
+        tlv::signature(&self.bytes)
     }
 }
 
@@ -132,27 +106,17 @@ fn message(statement: &[u8]) -> Vec<u8> {
 
 /// Version, length and payload.
 fn statement(claims: &Claims) -> Result<Vec<u8>, MalformedCode> {
-    let payload = encode(claims)?;
-    let length = u16::try_from(payload.len()).map_err(|_| MalformedCode::TooLong)?;
-    let mut bytes = vec![VERSION];
-    bytes.extend_from_slice(&length.to_be_bytes());
-    bytes.extend_from_slice(&payload);
-    if bytes.len() + SIGNATURE_BYTES > CODE_BYTES_MAX { Err(MalformedCode::TooLong) } else { Ok(bytes) }
+    tlv::statement(VERSION, &encode(claims)?, SIGNATURE_BYTES, CODE_BYTES_MAX)
 }
 
 fn encode(claims: &Claims) -> Result<Vec<u8>, MalformedCode> {
     let mut payload = Vec::new();
-    let mut put = |tag: u8, value: &[u8]| -> Result<(), MalformedCode> {
-        payload.push(tag);
-        payload.extend_from_slice(&u16::try_from(value.len()).map_err(|_| MalformedCode::TooLong)?.to_be_bytes());
-        payload.extend_from_slice(value);
-        Ok(())
-    };
+    let mut put = |tag: u8, value: &[u8]| put(&mut payload, tag, value);
     put(tag::KID, text(&claims.kid, "key id")?)?;
     put(tag::JTI, body(&claims.jti))?;
     put(tag::SEQ, &number(claims.seq))?;
     if !claims.supersedes.is_empty() {
-        put(tag::SUPERSEDES, &claims.supersedes.iter().flat_map(|id| body(id).iter().copied()).collect::<Vec<u8>>())?;
+        put(tag::SUPERSEDES, &ids(&claims.supersedes))?;
     }
     put(tag::ISSUER, text(&claims.issuer, "issuer")?)?;
     put(tag::AUDIENCE, text(&claims.audience, "audience")?)?;
@@ -212,80 +176,6 @@ fn decode(payload: &[u8]) -> Result<Claims, MalformedCode> {
         Some(&unknown) => Err(MalformedCode::UnknownClaim(unknown)),
         None => Ok(claims),
     }
-}
-
-/// Splits the payload into claims; their order must be strictly ascending, so that each stands once and in one place.
-fn fields(mut payload: &[u8]) -> Result<BTreeMap<u8, &[u8]>, MalformedCode> {
-    let mut fields = BTreeMap::new();
-    let mut last = 0;
-    while let [tag, high, low, rest @ ..] = payload {
-        let length = usize::from(u16::from_be_bytes([*high, *low]));
-        let (Some(value), Some(next)) = (rest.get(..length), rest.get(length..)) else { return Err(MalformedCode::NotCanonical) };
-        if *tag <= last {
-            return Err(MalformedCode::NotCanonical);
-        }
-        last = *tag;
-        fields.insert(*tag, value);
-        payload = next;
-    }
-    if payload.is_empty() { Ok(fields) } else { Err(MalformedCode::NotCanonical) }
-}
-
-fn text<'a>(value: &'a str, name: &'static str) -> Result<&'a [u8], MalformedCode> {
-    let fits = !value.is_empty() && value.len() <= TEXT_BYTES_MAX && value.trim() == value && !value.chars().any(char::is_control);
-    if fits { Ok(value.as_bytes()) } else { Err(MalformedCode::BadClaim(name)) }
-}
-
-fn read_text(value: &[u8], name: &'static str) -> Result<String, MalformedCode> {
-    let value = std::str::from_utf8(value).map_err(|_| MalformedCode::BadClaim(name))?;
-    text(value, name)?;
-    Ok(value.to_owned())
-}
-
-fn body(id: &LicenceId) -> &[u8] {
-    &id.as_str().as_bytes()[LicenceId::PREFIX.len()..]
-}
-
-fn read_ids(value: &[u8], name: &'static str) -> Result<Vec<LicenceId>, MalformedCode> {
-    let bad = || MalformedCode::BadClaim(name);
-    if value.is_empty() || !value.len().is_multiple_of(BODY_CHARS) {
-        return Err(bad());
-    }
-    let ids = value.chunks(BODY_CHARS).map(|body| {
-        let body = std::str::from_utf8(body).map_err(|_| bad())?;
-        format!("{}{body}", LicenceId::PREFIX).parse().map_err(|_| bad())
-    });
-    let ids: Vec<LicenceId> = ids.collect::<Result<_, _>>()?;
-    if ids.windows(2).all(|pair| pair[0] < pair[1]) { Ok(ids) } else { Err(bad()) }
-}
-
-fn number(value: u64) -> Vec<u8> {
-    value.to_be_bytes().into_iter().skip_while(|&byte| byte == 0).collect()
-}
-
-fn read_number(value: &[u8], name: &'static str) -> Result<u64, MalformedCode> {
-    if value.len() > 8 || value.first() == Some(&0) {
-        return Err(MalformedCode::BadClaim(name));
-    }
-    Ok(value.iter().fold(0, |number, &byte| (number << 8) | u64::from(byte)))
-}
-
-fn read_u32(value: &[u8], name: &'static str) -> Result<u32, MalformedCode> {
-    u32::try_from(read_number(value, name)?).map_err(|_| MalformedCode::BadClaim(name))
-}
-
-fn seconds(at: Timestamp, name: &'static str) -> Result<Vec<u8>, MalformedCode> {
-    let bad = || MalformedCode::BadClaim(name);
-    let millis = u64::try_from(at.millis()).map_err(|_| bad())?;
-    if millis % 1_000 != 0 || millis / 1_000 > LAST_SECOND { Err(bad()) } else { Ok(number(millis / 1_000)) }
-}
-
-fn read_seconds(value: &[u8], name: &'static str) -> Result<Timestamp, MalformedCode> {
-    let seconds = read_number(value, name)?;
-    if seconds > LAST_SECOND {
-        return Err(MalformedCode::BadClaim(name));
-    }
-    i64::try_from(seconds * 1_000).map(Timestamp::from_millis).map_err(|_| MalformedCode::BadClaim(name))
 }
 
 /// `key length (1) | key | number length (1), or 255 for unlimited | number`, in ascending order of the keys.

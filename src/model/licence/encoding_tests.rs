@@ -1,6 +1,9 @@
 //! Tests of the one form of a code.
 
+use super::super::tlv::HEADER_BYTES;
 use super::*;
+use crate::base::clock::Timestamp;
+use crate::model::ids::LicenceId;
 use proptest::prelude::*;
 
 /// Claims for tests, issued at the start of 2026 for a year.

@@ -1,11 +1,16 @@
 //! Activation codes: what they claim, how they are written down, and the words for what is wrong with one.
 //!
 //! One statement, one encoding: [`encoding`] has exactly one byte form per set of claims, and [`text`] carries those bytes as a
-//! pasted line or an armoured file. Checking a signature needs a key ring and is done in `services::licensing`.
+//! pasted line, an armoured file or a picture. [`revocation`] is the list of codes that the vendor took back, [`request`] what an
+//! installation asks for. Checking a signature needs a key ring and is done in `services::licensing`.
 
 pub mod encoding;
+pub mod notice;
 pub mod reason;
+pub mod request;
+pub mod revocation;
 pub mod text;
+mod tlv;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,7 +22,10 @@ use super::ids::LicenceId;
 use crate::base::clock::Timestamp;
 
 pub use encoding::SignedCode;
+pub use notice::Notice;
 pub use reason::{MalformedCode, ReasonCode};
+pub use request::LicenceRequest;
+pub use revocation::{RevocationList, SignedList};
 
 /// Whom every code is for.
 pub const AUDIENCE: &str = "onsite";

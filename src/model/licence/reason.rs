@@ -111,22 +111,27 @@ pub enum MalformedCode {
     #[error("nothing was entered")]
     Empty,
     /// Longer than any code.
-    #[error("this is longer than any activation code")]
+    #[error("it is longer than anything of its kind")]
     TooLong,
     /// Does not look like one.
-    #[error("an activation code begins with ONSITE1-")]
-    NotACode,
+    #[error("{what} begins with {head}1-")]
+    NotThis {
+        /// What was expected, in words.
+        what: &'static str,
+        /// What it begins with, without its format.
+        head: &'static str,
+    },
     /// Armour without its end or with text around the code.
     #[error("the file's first or last line is missing")]
     BrokenArmour,
     /// Of another format.
-    #[error("the code has format {0}, and this build of Onsite understands format 1")]
+    #[error("it has format {0}, and this build of Onsite understands format 1")]
     Version(String),
     /// Typing errors, caught by the check symbols: groups counted from 1 after `ONSITE1-`, each as entered.
     #[error("{}", groups_text(.0))]
     WrongGroups(Vec<(usize, String)>),
     /// The end is missing.
-    #[error("the code is incomplete: {missing} of {expected} bytes are missing at its end")]
+    #[error("it is incomplete: {missing} of {expected} bytes are missing at its end")]
     Incomplete {
         /// Bytes that are missing.
         missing: usize,
@@ -134,19 +139,19 @@ pub enum MalformedCode {
         expected: usize,
     },
     /// There is more than one code.
-    #[error("something follows after the code's end")]
+    #[error("something follows after its end")]
     TrailingBytes,
     /// A claim this version does not know and may not ignore.
-    #[error("the code holds a claim ({0}) that this build of Onsite must understand and does not")]
+    #[error("it holds a claim ({0}) that this build of Onsite must understand and does not")]
     UnknownClaim(u8),
     /// A claim is missing.
-    #[error("the code does not say its {0}")]
+    #[error("it does not say its {0}")]
     Missing(&'static str),
     /// A claim does not hold what it should.
-    #[error("the code's {0} cannot be read")]
+    #[error("its {0} cannot be read")]
     BadClaim(&'static str),
     /// Not the one form that these claims have.
-    #[error("the code is not in its one proper form")]
+    #[error("it is not in its one proper form")]
     NotCanonical,
 }
 
@@ -171,6 +176,14 @@ fn groups_text(groups: &[(usize, String)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_reason_is_documented() {
+        let manual = include_str!("../../../docs/LICENSING.md");
+        for reason in ReasonCode::ALL {
+            assert!(manual.contains(&format!("| `{}` |", reason.as_str())), "{}", reason.as_str());
+        }
+    }
 
     #[test]
     fn every_reason_has_its_code_its_words_and_a_remedy() {

@@ -81,7 +81,10 @@ impl Audit {
         self.store.record_audit(entry).await?;
         let install_id = self.store.installation().await?.map(|installation| installation.install_id).unwrap_or_default();
         let (sequence, hash) = self.store.audit_head().await?;
-        Ok(Checkpoint::sign(&key, install_id, sequence, hash, at))
+        let checkpoint = Checkpoint::sign(&key, install_id, sequence, hash, at);
+        // It proves that this moment has passed, which the licence's clock goes by.
+        self.store.keep_audit_checkpoint(serde_json::to_string(&checkpoint).map_err(StoreError::from)?).await?;
+        Ok(checkpoint)
     }
 
     /// The next rows of an export after place `after`, up to place `last`; none when it is done.

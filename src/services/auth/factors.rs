@@ -148,7 +148,7 @@ impl Auth {
         self.store.offer_totp(caller.user.id.clone(), sealed, self.seams.now()).await?;
         let uri = secret.uri(caller.user.email.as_str());
         // Only a text longer than any code holds has no picture; an address is bounded.
-        let qr_svg = qr::svg(&uri).unwrap_or_default();
+        let qr_svg = qr::Picture::of(&uri).map(|picture| picture.svg()).unwrap_or_default();
         Ok(TotpOffer { secret: Secret::new(secret.text()), uri: Secret::new(uri), qr_svg: Secret::new(qr_svg) })
     }
 

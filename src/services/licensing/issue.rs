@@ -1,20 +1,19 @@
-//! The vendor's side: keys and codes.
+//! The vendor's side: codes and revocation lists.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
-use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey, KeypairBytes};
 use ed25519_dalek::{Signer, SigningKey};
-use zeroize::Zeroizing;
 
 use super::keys::fingerprint;
 use crate::base::clock::Timestamp;
 use crate::base::seams::Seams;
 use crate::base::text::nearest;
 use crate::model::ids::LicenceId;
-use crate::model::licence::{AUDIENCE, Claims, Environment, MalformedCode, SignedCode};
+use crate::model::licence::{AUDIENCE, Claims, Environment, MalformedCode, RevocationList, SignedCode, SignedList};
 use crate::model::plans::{self, Feature};
+
+pub use super::private_key::{generate_key, public_pem};
 
 /// Most days a code can last: a hundred years, so that a typing error in a date shows.
 const DAYS_MAX: u32 = 36_525;
@@ -65,9 +64,6 @@ pub enum IssueError {
     /// A claim that cannot be written.
     #[error("the order cannot be written as a code: {0}")]
     Claim(#[from] MalformedCode),
-    /// The key cannot be used.
-    #[error("this is not an Ed25519 private key in PKCS#8 PEM form (-----BEGIN PRIVATE KEY-----)")]
-    Key,
 }
 
 fn plan_keys() -> String {
@@ -98,8 +94,8 @@ pub fn issue(order: Order, key: &SigningKey, seams: &Seams) -> Result<SignedCode
         let of_plan = plans::Plan::of(plan).limit(Feature::Seats).number();
         of_plan.map_or(u32::MAX, |seats| u32::try_from(seats).unwrap_or(u32::MAX))
     });
-    let issued_at = whole_seconds(seams.now());
-    let not_before = order.not_before.map_or(issued_at, whole_seconds);
+    let issued_at = seams.now().whole_seconds();
+    let not_before = order.not_before.map_or(issued_at, Timestamp::whole_seconds);
     let mut supersedes = order.supersedes;
     supersedes.sort();
     supersedes.dedup();
@@ -134,39 +130,20 @@ pub fn sign(claims: Claims, key: &SigningKey) -> Result<SignedCode, MalformedCod
     SignedCode::sign(claims, |message| key.sign(message).to_bytes())
 }
 
-const fn whole_seconds(at: Timestamp) -> Timestamp {
-    Timestamp::from_millis(at.millis().div_euclid(1_000) * 1_000)
-}
-
-/// A new signing key.
-#[must_use]
-pub fn generate_key(seams: &Seams) -> SigningKey {
-    SigningKey::from_bytes(&Zeroizing::new(seams.random_bytes::<32>()))
-}
-
-/// Reads a private key.
+/// Signs the list of revoked codes. It is complete, so its number must be above that of every list before it.
 ///
 /// # Errors
-/// [`IssueError::Key`].
-pub fn read_private_pem(pem: &str) -> Result<SigningKey, IssueError> {
-    SigningKey::from_pkcs8_pem(pem.trim()).map_err(|_| IssueError::Key)
-}
-
-/// A private key as PKCS#8 in PEM form, in the version that OpenSSL reads.
-///
-/// # Errors
-/// [`IssueError::Key`], which does not happen with a generated key.
-pub fn private_pem(key: &SigningKey) -> Result<Zeroizing<String>, IssueError> {
-    let bytes = KeypairBytes { secret_key: key.to_bytes(), public_key: None };
-    bytes.to_pkcs8_pem(LineEnding::LF).map_err(|_| IssueError::Key)
-}
-
-/// The public half in PEM form: what `LICENSE_PUBLIC_KEY_PEM` takes.
-///
-/// # Errors
-/// [`IssueError::Key`], which does not happen with a generated key.
-pub fn public_pem(key: &SigningKey) -> Result<String, IssueError> {
-    key.verifying_key().to_public_key_pem(LineEnding::LF).map_err(|_| IssueError::Key)
+/// A list that cannot be written: too long, or an issuer that does not fit.
+pub fn sign_list(number: u64, issuer: &str, revoked: BTreeSet<LicenceId>, key: &SigningKey, seams: &Seams) -> Result<SignedList, MalformedCode> {
+    let list = RevocationList {
+        kid: fingerprint(&key.verifying_key()),
+        number,
+        issuer: issuer.to_owned(),
+        audience: AUDIENCE.to_owned(),
+        issued_at: seams.now().whole_seconds(),
+        revoked,
+    };
+    SignedList::sign(list, |message| key.sign(message).to_bytes())
 }
 
 #[cfg(test)]
@@ -210,14 +187,5 @@ mod tests {
         assert!(refused(Order { features: [("widgets".to_owned(), None)].into(), ..order() }).contains("max_widgets"));
         assert!(refused(Order { days: 0, ..order() }).contains("1 to 36525 days"));
         assert!(refused(Order { customer: String::new(), ..order() }).contains("customer"));
-    }
-
-    #[test]
-    fn keys_read_back_from_their_files() {
-        let key = generate_key(&Seams::system());
-        let pem = private_pem(&key).unwrap();
-        assert!(pem.starts_with("-----BEGIN PRIVATE KEY-----"));
-        assert_eq!(read_private_pem(&pem).unwrap().to_bytes(), key.to_bytes());
-        assert_eq!(read_private_pem("-----BEGIN PUBLIC KEY-----").unwrap_err(), IssueError::Key);
     }
 }

@@ -8,7 +8,7 @@ use ed25519_dalek::Signature;
 use super::keys::KeyRing;
 use crate::base::clock::Timestamp;
 use crate::model::ids::LicenceId;
-use crate::model::licence::{AUDIENCE, Claims, Environment, ReasonCode, SignedCode};
+use crate::model::licence::{AUDIENCE, Claims, Environment, ReasonCode, SignedCode, SignedList};
 use crate::model::plans;
 
 /// How far the clock may be behind what is known to have passed.
@@ -19,7 +19,7 @@ pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(24 * 3_600);
 pub struct Circumstances<'a> {
     /// The clock.
     pub now: Timestamp,
-    /// A moment known to have passed: the build, and the latest time this installation has seen.
+    /// A moment known to have passed: the build, the latest time this installation has seen, its last signed audit checkpoint.
     pub floor: Timestamp,
     /// This installation; `None` when it is not known (a check away from it), which lets bound codes pass.
     pub install_id: Option<&'a str>,
@@ -35,12 +35,24 @@ pub struct Circumstances<'a> {
 /// `unknown_key`, `bad_signature` or `key_retired`.
 pub fn authenticate(code: &SignedCode, ring: &KeyRing) -> Result<(), ReasonCode> {
     let claims = code.claims();
-    let vendor = ring.find(&claims.kid).ok_or(ReasonCode::UnknownKey)?;
+    verify(ring, &claims.kid, claims.issued_at, &code.message(), &code.signature())
+}
+
+/// The same of a revocation list, whose signature is made over another beginning and so never that of a code.
+///
+/// # Errors
+/// `unknown_key`, `bad_signature`, `key_retired` or `wrong_audience`.
+pub fn authenticate_list(signed: &SignedList, ring: &KeyRing) -> Result<(), ReasonCode> {
+    let list = signed.list();
+    verify(ring, &list.kid, list.issued_at, &signed.message(), &signed.signature())?;
+    if list.audience == AUDIENCE { Ok(()) } else { Err(ReasonCode::WrongAudience) }
+}
+
+fn verify(ring: &KeyRing, kid: &str, issued_at: Timestamp, message: &[u8], signature: &[u8; 64]) -> Result<(), ReasonCode> {
+    let vendor = ring.find(kid).ok_or(ReasonCode::UnknownKey)?;
     // Strict: no weak keys, no weak R, no S that is not reduced, so that a signature has one form only.
-    let signature = Signature::from_bytes(&code.signature());
-    vendor.key.verify_strict(&code.message(), &signature).map_err(|_| ReasonCode::BadSignature)?;
-    let in_use = claims.issued_at >= vendor.valid_from && vendor.retired_at.is_none_or(|retired| claims.issued_at < retired);
-    if in_use { Ok(()) } else { Err(ReasonCode::KeyRetired) }
+    vendor.key.verify_strict(message, &Signature::from_bytes(signature)).map_err(|_| ReasonCode::BadSignature)?;
+    if vendor.in_use_at(issued_at) { Ok(()) } else { Err(ReasonCode::KeyRetired) }
 }
 
 /// What a code comes to, seats aside.

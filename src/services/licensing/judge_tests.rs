@@ -167,6 +167,47 @@ fn a_signature_with_an_unreduced_s_is_refused() {
 }
 
 #[test]
+fn signatures_of_odd_form_are_refused_and_none_panics() {
+    let code = signed(claims());
+    let with = |r: [u8; 32], s: [u8; 32]| {
+        let mut bytes = code.bytes().to_vec();
+        let at = bytes.len() - 64;
+        bytes[at..at + 32].copy_from_slice(&r);
+        bytes[at + 32..].copy_from_slice(&s);
+        judged(&SignedCode::parse(&bytes).unwrap(), |_| {})
+    };
+    let genuine: [u8; 32] = code.signature()[32..].try_into().unwrap();
+    let neutral: [u8; 32] = std::array::from_fn(|at| u8::from(at == 0));
+    let eight: [u8; 32] = hex::decode("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a").unwrap().try_into().unwrap();
+    // R of small order, R that is no point, R above the prime; S of zero, S of all ones, S with its top bits set.
+    let mut topped = genuine;
+    topped[31] |= 0xe0;
+    for r in [[0; 32], neutral, eight, [0xff; 32], [2; 32]] {
+        for s in [genuine, [0; 32], [0xff; 32], topped] {
+            assert_eq!(with(r, s), ReasonCode::BadSignature);
+        }
+    }
+    let r: [u8; 32] = code.signature()[..32].try_into().unwrap();
+    assert_eq!(with(r, topped), ReasonCode::BadSignature);
+    assert_eq!(with(r, genuine), ReasonCode::Ok, "only the genuine one");
+}
+
+#[test]
+fn any_other_symbol_at_any_place_of_the_line_is_refused() {
+    let line = signed(claims()).to_line();
+    for at in 0..line.len() {
+        for symbol in "0123456789ABCDEFGHJKMNPQRSTVWXYZ-U*".chars() {
+            let mut mutant = line.clone();
+            mutant.replace_range(at..=at, &symbol.to_string());
+            if mutant != line && SignedCode::from_text(&mutant).is_ok_and(|code| judged(&code, |_| {}) == ReasonCode::Ok) {
+                // A hyphen more or less is the one change that changes nothing.
+                panic!("{mutant}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_signature_for_a_weak_key_is_refused_even_if_the_key_got_in() {
     // With the neutral element as key, R = B and S = 1 satisfy the unstrict equation for every message.
     let neutral: [u8; 32] = std::array::from_fn(|at| u8::from(at == 0));

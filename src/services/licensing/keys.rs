@@ -24,6 +24,14 @@ pub struct VendorKey {
     pub retired_at: Option<Timestamp>,
 }
 
+impl VendorKey {
+    /// Whether what was issued at this moment may be signed with it.
+    #[must_use]
+    pub fn in_use_at(&self, issued_at: Timestamp) -> bool {
+        issued_at >= self.valid_from && self.retired_at.is_none_or(|retired| issued_at < retired)
+    }
+}
+
 /// Why a text is not a key ring.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyRingError {
@@ -200,6 +208,33 @@ mod tests {
             let key = VerifyingKey::from_bytes(bytes.try_into().unwrap()).unwrap();
             let pem = key.to_public_key_pem(LineEnding::LF).unwrap();
             assert_eq!(KeyRing::release(&pem).unwrap_err(), KeyRingError::WeakKey(1));
+        }
+    }
+
+    #[test]
+    fn every_encoding_of_a_small_order_point_is_refused() {
+        // The eight points of small order and their second encodings (y at or above the prime, or minus zero).
+        for hex in [
+            "0100000000000000000000000000000000000000000000000000000000000000",
+            "0100000000000000000000000000000000000000000000000000000000000080",
+            "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+            "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+            "0000000000000000000000000000000000000000000000000000000000000000",
+            "0000000000000000000000000000000000000000000000000000000000000080",
+            "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+            "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+            "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+            "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
+            "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+            "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+            "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+            "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+        ] {
+            // The SubjectPublicKeyInfo of an Ed25519 key: a fixed head and the 32 bytes.
+            let der = [hex::decode("302a300506032b6570032100").unwrap(), hex::decode(hex).unwrap()].concat();
+            let pem = pkcs8::der::pem::encode_string("PUBLIC KEY", LineEnding::LF, &der).unwrap();
+            let error = KeyRing::release(&pem).unwrap_err();
+            assert!(matches!(error, KeyRingError::WeakKey(1) | KeyRingError::NotAKey(1)), "{hex}: {error}");
         }
     }
 

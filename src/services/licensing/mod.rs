@@ -3,29 +3,37 @@
 //! Nothing here ever locks: a code that does not count leaves the free tier, and signing in, reading, export, backup and entering a
 //! new code never ask for one.
 
+mod drop_in;
+mod entry;
 pub mod issue;
 pub mod judge;
 pub mod keys;
+pub mod private_key;
+mod refusal;
+pub mod register;
 pub mod status;
+mod watch;
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
+use tokio::sync::Mutex;
 
 use crate::base::clock::Timestamp;
 use crate::base::seams::Seams;
-use crate::model::audit::{Actor, Entry, Outcome};
-use crate::model::ids::CompanyId;
-use crate::model::licence::{MalformedCode, ReasonCode, SignedCode};
+use crate::model::ids::{CompanyId, LicenceId};
+use crate::model::licence::{ReasonCode, SignedCode, SignedList};
 use crate::model::plans::{self, Plan};
-use crate::store::licence::NewCode;
 use crate::store::{Store, StoreError};
 
+pub use entry::{Taken, TakenKind, request_of};
 pub use keys::{KeyRing, KeyRingError};
-pub use status::{LicenceStatus, compute};
+pub use refusal::{CodeRefusal, EnterError};
+pub use status::{LicenceStatus, RevocationsHeld, compute};
+
+/// The revocation list that came with this build; empty when none did.
+const COMPILED_IN_REVOCATIONS: &str = include_str!(concat!(env!("OUT_DIR"), "/revocations.onsite"));
 
 /// When this binary was built (its last commit): time has passed at least until then.
 #[must_use]
@@ -41,61 +49,20 @@ pub struct LicensingSettings {
     pub ring: KeyRing,
     /// A moment known to have passed: [`build_date`].
     pub build_date: Timestamp,
+    /// The revocation list that came with this build.
+    pub revocations: Option<SignedList>,
 }
 
-/// A code that was not taken, and why.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct CodeRefusal {
-    /// The reason: the error's code over HTTP.
-    pub reason: ReasonCode,
-    /// What is the case, with the particulars of this code.
-    pub message: String,
-}
-
-impl CodeRefusal {
-    /// What to do about it.
-    #[must_use]
-    pub const fn remedy(&self) -> &'static str {
-        self.reason.remedy()
+impl LicensingSettings {
+    /// What this build believes: its own keys and list, or the keys given at run time if it is a development build.
+    ///
+    /// # Errors
+    /// What is wrong with the keys.
+    pub fn of_build(run_time_pem: Option<&str>) -> Result<Self, KeyRingError> {
+        // One that does not read is a fault of the build, which a test finds; its signature is checked whenever it is used.
+        let revocations = SignedList::from_text(COMPILED_IN_REVOCATIONS).ok();
+        Ok(Self { ring: KeyRing::of_build(run_time_pem)?, build_date: build_date(), revocations })
     }
-
-    fn of(reason: ReasonCode) -> Self {
-        Self { reason, message: reason.text().to_owned() }
-    }
-
-    fn judged(reason: ReasonCode, code: &SignedCode) -> Self {
-        let claims = code.claims();
-        let particulars = match reason {
-            ReasonCode::Expired => format!(" It ended at {}, its grace at {}.", claims.expires_at, claims.grace_until()),
-            ReasonCode::NotYetValid => format!(" It begins at {}.", claims.not_before),
-            ReasonCode::UnknownKey => format!(" Its key is {}.", claims.kid),
-            ReasonCode::KeyRetired => format!(" Its key is {}, and it was issued at {}.", claims.kid, claims.issued_at),
-            ReasonCode::UnsupportedVersion => format!(" Its plan is `{}`.", claims.plan),
-            ReasonCode::WrongAudience => format!(" It is for `{}`.", claims.audience),
-            ReasonCode::WrongInstallation => format!(" It is for {}.", claims.install_id.as_deref().unwrap_or("another")),
-            _ => String::new(),
-        };
-        Self { reason, message: format!("{}{particulars}", reason.text()) }
-    }
-}
-
-impl From<MalformedCode> for CodeRefusal {
-    fn from(error: MalformedCode) -> Self {
-        let reason = error.reason();
-        Self { reason, message: format!("{} More exactly: {error}.", reason.text()) }
-    }
-}
-
-/// Why a code was not entered.
-#[derive(Debug, thiserror::Error)]
-pub enum EnterError {
-    /// It does not count: 422 with the reason as code.
-    #[error(transparent)]
-    Refused(#[from] CodeRefusal),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 /// The licence of this appliance. Cheap to clone; nothing is cached, so a new code counts at once.
@@ -110,6 +77,7 @@ struct Inner {
     settings: LicensingSettings,
     // On the monotonic clock: up to when the passing of time was noted.
     noted: Mutex<Duration>,
+    dropped: drop_in::Seen,
 }
 
 impl Licensing {
@@ -117,7 +85,7 @@ impl Licensing {
     #[must_use]
     pub fn new(store: Store, seams: Seams, settings: LicensingSettings) -> Self {
         let noted = Mutex::new(seams.clock.elapsed());
-        Self { inner: Arc::new(Inner { store, seams, settings, noted }) }
+        Self { inner: Arc::new(Inner { store, seams, settings, noted, dropped: drop_in::Seen::default() }) }
     }
 
     /// Moves the high-water mark of the clock on by the time that has passed since the last note: measured, not read off the clock,
@@ -126,67 +94,24 @@ impl Licensing {
     /// # Errors
     /// When it could not be kept; the next note makes up for it.
     pub async fn note_time_passed(&self) -> Result<(), StoreError> {
+        // Held until it is kept: of two notes at once, the second must not count the same time again.
+        let mut noted = self.inner.noted.lock().await;
         let now = self.inner.seams.clock.elapsed();
-        let passed = now.saturating_sub(*self.noted());
-        self.inner.store.advance_clock_high_water(passed).await?;
-        *self.noted() = now;
+        self.inner.store.advance_clock_high_water(now.saturating_sub(*noted)).await?;
+        *noted = now;
         Ok(())
     }
 
-    fn noted(&self) -> MutexGuard<'_, Duration> {
-        self.inner.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The keys and lists this build believes.
+    #[must_use]
+    pub fn settings(&self) -> &LicensingSettings {
+        &self.inner.settings
     }
 
     /// Whether this build takes development codes and keys: shown on every screen.
     #[must_use]
     pub fn development_build(&self) -> bool {
         self.inner.settings.ring.is_development()
-    }
-
-    /// Judges a code as pasted or uploaded and keeps it if its plan would apply. Either way an audit row says so.
-    ///
-    /// # Errors
-    /// [`CodeRefusal`] with the reason, or that the store failed.
-    pub async fn enter(&self, text: &str, actor: Actor, address: Option<IpAddr>) -> Result<LicenceStatus, EnterError> {
-        let entry = Entry { address, ..Entry::new(self.inner.seams.now(), actor, "license.enter", "activation code") };
-        match self.try_enter(text, entry.clone()).await {
-            Err(EnterError::Refused(refusal)) => {
-                let detail = json!({ "reason": refusal.reason, "message": refusal.message });
-                self.inner.store.record_audit(Entry { outcome: Outcome::Refused, detail, ..entry }).await?;
-                Err(refusal.into())
-            }
-            other => other,
-        }
-    }
-
-    async fn try_enter(&self, text: &str, entry: Entry) -> Result<LicenceStatus, EnterError> {
-        let Inner { store, settings, .. } = &*self.inner;
-        let code = SignedCode::from_text(text).map_err(CodeRefusal::from)?;
-        let facts = store.licence_facts().await?;
-        let reason = status::judge_entry(&code, &facts, settings, entry.at);
-        if !reason.is_effective() {
-            return Err(CodeRefusal::judged(reason, &code).into());
-        }
-        let claims = code.claims();
-        let before = compute(&facts, settings, entry.at);
-        let detail = json!({
-            "before": { "code": before.claims.map(|claims| claims.jti), "plan": before.plan.key },
-            "after": { "code": claims.jti, "customer": claims.customer, "plan": claims.plan, "seq": claims.seq, "expires_at": claims.expires_at },
-        });
-        let new = NewCode {
-            jti: claims.jti.clone(),
-            line: code.to_line(),
-            customer: claims.customer.clone(),
-            seq: claims.seq,
-            claims_json: serde_json::to_string(claims).map_err(StoreError::from)?,
-            at: entry.at,
-            by: entry.actor.as_str().to_owned(),
-        };
-        let entry = Entry { object: claims.jti.to_string(), detail, ..entry };
-        if !store.keep_activation_code(new, entry).await? {
-            return Err(CodeRefusal::of(ReasonCode::Superseded).into());
-        }
-        Ok(self.status().await?)
     }
 
     /// The state of the licence now.
@@ -229,11 +154,14 @@ impl std::fmt::Debug for Licensing {
 
 /// The judgement of a code away from any installation: for the issuer's `verify`.
 #[must_use]
-pub fn verify_alone(code: &SignedCode, ring: &KeyRing, now: Timestamp) -> ReasonCode {
-    let revoked = BTreeSet::new();
-    judge::judge(code, ring, &judge::Circumstances { now, floor: now, install_id: None, others: &[], revoked: &revoked })
+pub fn verify_alone(code: &SignedCode, ring: &KeyRing, now: Timestamp, revoked: &BTreeSet<LicenceId>) -> ReasonCode {
+    judge::judge(code, ring, &judge::Circumstances { now, floor: now, install_id: None, others: &[], revoked })
 }
 
 #[cfg(test)]
 #[path = "licensing_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "reasons_tests.rs"]
+mod reasons;

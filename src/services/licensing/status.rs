@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::LicensingSettings;
-use super::judge::{self, Circumstances, authenticate, is_suspect};
+use super::judge::{self, Circumstances, authenticate, authenticate_list, is_suspect};
 use crate::base::clock::Timestamp;
 use crate::model::ids::LicenceId;
-use crate::model::licence::{Claims, NOTICE_DAYS, ReasonCode, SignedCode};
+use crate::model::licence::{Claims, NOTICE_DAYS, ReasonCode, SignedCode, SignedList};
 use crate::model::plans::{Feature, Limit, Plan};
+use crate::services::audit::export::Checkpoint;
 use crate::store::licence::LicenceFacts;
 
 /// What the appliance knows about its licence at a moment.
@@ -27,10 +28,23 @@ pub struct LicenceStatus {
     pub notice_days: Option<u32>,
     /// The moment known to have passed that the clock is more than a day behind; `None` when the clock is in order.
     pub clock_suspect: Option<Timestamp>,
+    /// The revocation list that counts.
+    pub revocations: Option<RevocationsHeld>,
     /// This installation.
     pub install_id: Option<String>,
     /// Whether this build takes development codes.
     pub development_build: bool,
+}
+
+/// The revocation list that counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevocationsHeld {
+    /// Its number.
+    pub number: u64,
+    /// When the vendor issued it.
+    pub issued_at: Timestamp,
+    /// How many codes are on it.
+    pub codes: usize,
 }
 
 impl LicenceStatus {
@@ -60,7 +74,9 @@ impl LicenceStatus {
 pub fn compute(facts: &LicenceFacts, settings: &LicensingSettings, now: Timestamp) -> LicenceStatus {
     let codes: Vec<SignedCode> = facts.lines.iter().filter_map(|line| SignedCode::from_text(line).ok()).collect();
     let others = authentic_claims(&codes, settings);
-    let mut judged = codes.iter().map(|code| (code, judge_with(code, &others, facts, settings, now)));
+    let newest_list = newest_list(facts, settings);
+    let revoked = revoked(newest_list.as_ref());
+    let mut judged = codes.iter().map(|code| (code, judge_with(code, &others, &revoked, facts, settings, now)));
     let newest = judged.next();
     let current = match newest {
         Some((_, reason)) if !reason.is_effective() => judged.find(|(_, reason)| reason.is_effective()).or(newest),
@@ -80,6 +96,11 @@ pub fn compute(facts: &LicenceFacts, settings: &LicensingSettings, now: Timestam
         days_left,
         notice_days: days_left.and_then(|days| NOTICE_DAYS.into_iter().filter(|rung| days <= *rung).min()),
         clock_suspect: is_suspect(now, floor).then_some(floor),
+        revocations: newest_list.as_ref().map(SignedList::list).map(|list| RevocationsHeld {
+            number: list.number,
+            issued_at: list.issued_at,
+            codes: list.revoked.len(),
+        }),
         install_id: facts.install_id.clone(),
         development_build: settings.ring.is_development(),
     }
@@ -88,14 +109,31 @@ pub fn compute(facts: &LicenceFacts, settings: &LicensingSettings, now: Timestam
 /// What a code would come to if it were entered now.
 pub(super) fn judge_entry(code: &SignedCode, facts: &LicenceFacts, settings: &LicensingSettings, now: Timestamp) -> ReasonCode {
     let codes: Vec<SignedCode> = facts.lines.iter().filter_map(|line| SignedCode::from_text(line).ok()).collect();
-    judge_with(code, &authentic_claims(&codes, settings), facts, settings, now)
+    let revoked = revoked(newest_list(facts, settings).as_ref());
+    judge_with(code, &authentic_claims(&codes, settings), &revoked, facts, settings, now)
 }
 
-fn judge_with(code: &SignedCode, others: &[Claims], facts: &LicenceFacts, settings: &LicensingSettings, now: Timestamp) -> ReasonCode {
-    // The vendor's signed revocation list will fill this.
-    let revoked = BTreeSet::<LicenceId>::new();
+fn judge_with(
+    code: &SignedCode,
+    others: &[Claims],
+    revoked: &BTreeSet<LicenceId>,
+    facts: &LicenceFacts,
+    settings: &LicensingSettings,
+    now: Timestamp,
+) -> ReasonCode {
     let floor = floor(facts, settings);
-    judge::judge(code, &settings.ring, &Circumstances { now, floor, install_id: facts.install_id.as_deref(), others, revoked: &revoked })
+    judge::judge(code, &settings.ring, &Circumstances { now, floor, install_id: facts.install_id.as_deref(), others, revoked })
+}
+
+/// The list with the highest number, of the one that came with this build and the one that was taken. A list is complete, so it counts alone.
+pub(super) fn newest_list(facts: &LicenceFacts, settings: &LicensingSettings) -> Option<SignedList> {
+    let taken = facts.revocations.as_deref().and_then(|line| SignedList::from_text(line).ok());
+    let lists = [settings.revocations.clone(), taken].into_iter().flatten();
+    lists.filter(|list| authenticate_list(list, &settings.ring).is_ok()).max_by_key(|list| list.list().number)
+}
+
+fn revoked(list: Option<&SignedList>) -> BTreeSet<LicenceId> {
+    list.map(|list| list.list().revoked.clone()).unwrap_or_default()
 }
 
 /// Only a code that the vendor signed may replace another.
@@ -103,8 +141,17 @@ fn authentic_claims(codes: &[SignedCode], settings: &LicensingSettings) -> Vec<C
     codes.iter().filter(|code| authenticate(code, &settings.ring).is_ok()).map(|code| code.claims().clone()).collect()
 }
 
+/// The latest moment that is known to have passed, but for the code's own issue.
 fn floor(facts: &LicenceFacts, settings: &LicensingSettings) -> Timestamp {
-    facts.clock_high_water.map_or(settings.build_date, |mark| mark.max(settings.build_date))
+    let moments = [facts.clock_high_water, checkpoint_at(facts)].into_iter().flatten();
+    moments.fold(settings.build_date, Timestamp::max)
+}
+
+/// When this installation last signed a checkpoint of its audit log. Whoever alters rows only cannot sign one.
+fn checkpoint_at(facts: &LicenceFacts) -> Option<Timestamp> {
+    let checkpoint: Checkpoint = serde_json::from_str(facts.checkpoint.as_deref()?).ok()?;
+    let is_ours = facts.install_id.as_deref() == Some(checkpoint.install_id.as_str()) && checkpoint.holds();
+    is_ours.then(|| Timestamp::from_millis(checkpoint.at))
 }
 
 /// The plan a code grants: its key, its overrides, its seats. Limits this build does not know are left out.

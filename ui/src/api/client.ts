@@ -17,6 +17,8 @@ type Answer<O> = O extends { responses: infer R } ? Content<R[Extract<keyof R, G
 
 interface SendOptions {
   json?: unknown;
+  /** A form with a file; goes in the place of `json`. */
+  form?: FormData;
   headers?: Record<string, string>;
   signal?: AbortSignal;
 }
@@ -51,7 +53,7 @@ export async function send(method: string, url: string, options: SendOptions = {
   const response = await fetch(url, {
     method: method.toUpperCase(),
     headers,
-    body: options.json !== undefined ? JSON.stringify(options.json) : undefined,
+    body: options.form ?? (options.json !== undefined ? JSON.stringify(options.json) : undefined),
     signal: options.signal,
     credentials: 'same-origin',
   });

@@ -1,4 +1,4 @@
-import { address, call } from './client';
+import { address, call, send } from './client';
 import type * as T from './types';
 
 export type * from './types';
@@ -42,6 +42,22 @@ export const api = {
 
   licence: () => call('get', '/api/license'),
   enterLicence: (code: string) => call('post', '/api/license', { json: { code } }),
+  /** A file that holds a code, or a picture of its QR code. */
+  async enterLicenceFile(file: File): Promise<T.LicenceView> {
+    const form = new FormData();
+    form.append('file', file);
+    return (await (await send('post', address('/api/license'), { form })).json()) as T.LicenceView;
+  },
+  licenceRequest: (query: { company?: string; contact?: string }) => call('get', '/api/license/request', { query }),
+  licenceRequestPicture: (query: { company?: string; contact?: string }) => address('/api/license/request/qr', {}, query),
+
+  issuer: () => call('get', '/api/issuer'),
+  issueRequests: async () => (await call('get', '/api/issuer/requests')).requests,
+  orderLicence: (json: T.NewIssueRequest) => call('post', '/api/issuer/requests', { json }),
+  signIssueRequest: (request: string) => call('post', '/api/issuer/requests/{request}/sign', { path: { request } }),
+  withdrawIssueRequest: (request: string) => call('delete', '/api/issuer/requests/{request}', { path: { request } }),
+  issuePicture: (request: string) => address('/api/issuer/requests/{request}/qr', { request }),
+  billing: () => call('get', '/api/billing'),
 
   resetPassword: (token: string, password: string) => call('post', '/api/auth/password-reset', { json: { token, password } }),
   forgotPassword: (email: string) => call('post', '/api/auth/forgot-password', { json: { email } }),

@@ -11,6 +11,7 @@ import { freshnessOf } from './freshness';
 import { blocks, inline } from './markdown';
 import { moved, namedChanges, sortOut } from './news';
 import { excerpt } from './quote';
+import { bannerOf, stepWord } from './licence';
 import { match } from './match';
 import { allows } from './roles';
 import { NO_EVENTS, record } from './runlog';
@@ -213,5 +214,19 @@ describe('news', () => {
     expect(news.staleSoon.map((each) => each.widget.id)).toEqual(['soon']);
     expect(news.stale.map((each) => each.id)).toEqual(['stale']);
     expect(news.failed.map((each) => each.id)).toEqual(['stale']);
+  });
+});
+
+describe('the licence banner', () => {
+  it('speaks up at each step, to whoever can do something', () => {
+    const licence = { reason: 'ok', days_left: 29, expires_at: '2026-12-24T00:00:00Z', grace_until: '2027-01-07T00:00:00Z' };
+    expect(bannerOf(licence)).toBeNull();
+    const due = bannerOf({ ...licence, notice: 'days_30' });
+    expect([due?.tone, due?.forAdmins, due?.text]).toEqual(['warning', true, 'The activation code ends in 29 days, on 24 Dec 2026.']);
+    expect(bannerOf({ ...licence, notice: 'days_14' })?.key).not.toBe(due?.key);
+    expect(bannerOf({ ...licence, reason: 'expired_in_grace', notice: 'grace' })?.text).toContain('7 Jan 2027');
+    expect(bannerOf({ ...licence, reason: 'revoked', notice: 'free_tier' })?.text).toContain('revoked');
+    expect(bannerOf({ ...licence, clock_suspect: '2026-12-01T00:00:00Z' })?.text).toContain('Nothing is locked');
+    expect([stepWord('days_1'), stepWord('unknown')]).toEqual(['Last day', 'unknown']);
   });
 });

@@ -77,6 +77,7 @@ export class PaletteEntries {
     company.push({ id: 'members', label: 'Members', icon: 'user', run: to(`${base}/members`) });
     company.push({ id: 'keys', label: 'API keys', icon: 'key', run: to(`${base}/keys`) });
     const admin: Entry[] = [
+      ...(session.status?.issuer ? [{ id: 'issuer', label: 'Issuer of activation codes', icon: 'key' as const, run: to('/appliance/issuer') }] : []),
       { id: 'users', label: 'Users of the appliance', icon: 'user', run: to('/appliance/users') },
       { id: 'health', label: 'Appliance health', icon: 'health', run: to('/appliance') },
       { id: 'audit', label: 'Audit log', icon: 'shield', run: to('/appliance/audit') },
