@@ -304,7 +304,11 @@ fn chat_settings(config: &Config) -> ChatSettings {
 fn model_server(config: &Config) -> Result<Option<ModelServerSettings>, StartError> {
     let (Some(url), Some(name)) = (&config.models.url, &config.models.name) else { return Ok(None) };
     let url = url.parse().map_err(StartError::part("ONSITE_MODEL_URL"))?;
-    Ok(Some(ModelServerSettings::new(url, name.clone(), config.models.api_key.clone())))
+    let usual = ModelServerSettings::new(url, name.clone(), config.models.api_key.clone());
+    // The answer's own limit ends it; without one a server may take as long as a day.
+    let total_max = chat_settings(config).answer_max.unwrap_or(Duration::from_secs(86_400));
+    let first_part_max = usual.first_part_max.max(total_max / 2);
+    Ok(Some(ModelServerSettings { total_max, first_part_max, ..usual }))
 }
 
 fn auth_settings(config: &Config, outbox: &Outbox) -> AuthSettings {

@@ -12,6 +12,9 @@ use super::outcome::{CommandResult, Failure, say};
 use crate::app::{Instance, StartOptions};
 use crate::base::seams::Seams;
 use crate::base::telemetry::{self, LogFormat};
+use crate::config::definition::Used;
+use crate::config::sources::Origin;
+use crate::config::{Config, definitions};
 use crate::services::auth::bootstrap::BootstrapStart;
 
 /// Run the appliance.
@@ -37,6 +40,7 @@ impl Serve {
             other => other.to_lowercase(),
         };
         telemetry::start(&level, if config.server.log_format == "json" { LogFormat::Json } else { LogFormat::Text });
+        warn_of_unused(&config);
         let threads = usize::try_from(config.server.worker_threads).unwrap_or(2);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build().map_err(Failure::failed)?;
         let options = StartOptions { dir: self.data.dir(), listen: self.listen, dev: self.dev, config, seams: Seams::system() };
@@ -44,6 +48,18 @@ impl Serve {
         // Blocking work that is still going on (reading a large page) is put back at the next start; the exit does not wait for it.
         runtime.shutdown_timeout(Duration::from_secs(1));
         result
+    }
+}
+
+/// A setting that somebody made and this version does not act on must not look as if it were in force.
+fn warn_of_unused(config: &Config) {
+    let unused: Vec<&str> = definitions()
+        .filter(|definition| definition.used == Used::NotYet)
+        .filter(|definition| config.values.get(definition.name).is_some_and(|value| value.origin != Origin::Default))
+        .map(|definition| definition.name)
+        .collect();
+    if !unused.is_empty() {
+        tracing::warn!(settings = unused.join(", "), "these settings are set and checked, but this version does not act on them");
     }
 }
 

@@ -61,6 +61,17 @@ pub struct PartQuery {
     limit: Option<u32>,
 }
 
+/// A part of a list, of a query that says more than which.
+///
+/// # Errors
+/// Names `before` when it is no id.
+pub fn part<I: FromStr<Err: std::fmt::Display>>(before: Option<String>, limit: Option<u32>) -> Result<Part<I>, ApiError> {
+    let before = before.map(|text| text.parse()).transpose().map_err(|error: I::Err| {
+        ApiError::invalid("before", format!("That is {error}.")).remedy("Pass next_before of the answer before, or leave it out.")
+    })?;
+    Ok(Part::new(before, limit))
+}
+
 /// The part of a list that the query asks for, by the ids of its items.
 #[derive(Debug)]
 pub struct Listed<I>(pub Part<I>);
@@ -75,9 +86,6 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let query = Query::<PartQuery>::from_request_parts(parts, state).await;
         let Query(PartQuery { before, limit }) = query.map_err(|rejection| ApiError::invalid("limit", rejection.body_text()))?;
-        let before = before.map(|text| text.parse()).transpose().map_err(|error: I::Err| {
-            ApiError::invalid("before", format!("That is {error}.")).remedy("Pass next_before of the answer before, or leave it out.")
-        })?;
-        Ok(Self(Part::new(before, limit)))
+        part(before, limit).map(Self)
     }
 }

@@ -243,6 +243,8 @@ pub struct Run {
 pub struct RunPage {
     /// Its address, or `document:` and the document's id.
     pub url: String,
+    /// Where its text is from when a redirect led elsewhere: what evidence names.
+    pub final_url: Option<String>,
     /// What became of it.
     pub fate: PageFate,
     /// Why it was left out or could not be had.

@@ -97,11 +97,13 @@ struct Look<'a> {
 /// A chunk and how good it is: more is better.
 type Hit = (ChunkId, f64);
 
-/// Whether `c` says what is so: no later run, which can be recalled, found its page with other contents. A page that a later run did not meet
-/// says what it said.
+/// Whether `c` says what is so: no later run, which can be recalled, found its page with other contents, or gone. A page that a later run did not
+/// meet says what it said.
 const CURRENT: &str = "NOT EXISTS (SELECT 1 FROM widget_runs mine JOIN widget_runs later ON later.widget_id = mine.widget_id
-      AND later.queued_at > mine.queued_at JOIN run_pages p ON p.run_id = later.id AND p.url = json_extract(c.source_urls, '$[0]')
-    WHERE mine.id = c.run_id AND later.ingest = 'done' AND p.content_hash <> c.content_hash)";
+      AND later.queued_at > mine.queued_at JOIN run_pages p
+        ON (p.run_id = later.id AND p.url = json_extract(c.source_urls, '$[0]'))
+        OR (p.run_id = later.id AND p.final_url = json_extract(c.source_urls, '$[0]'))
+    WHERE mine.id = c.run_id AND later.ingest = 'done' AND (p.content_hash <> c.content_hash OR p.status IN (404, 410)))";
 
 static JUDGE: LazyLock<String> = LazyLock::new(|| format!("SELECT {VISIBLE} AND {CURRENT} FROM chunks c {VISIBLE_JOIN} WHERE c.id = :id"));
 

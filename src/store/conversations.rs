@@ -81,7 +81,8 @@ impl Store {
         .await
     }
 
-    /// Deletes a conversation; what still runs in it is asked to stop. Returns those runs, or `None` when it is not there.
+    /// Deletes a conversation; what still runs in it is asked to stop. Returns those runs, or `None` when it is not there. Its messages go at once
+    /// when nothing runs, else with [`Store::empty_deleted_conversations`].
     ///
     /// # Errors
     /// When the store fails.
@@ -98,9 +99,34 @@ impl Store {
             for run in &runs {
                 super::chat_runs::ask_cancel_in(tx, run, now)?;
             }
+            if runs.is_empty() {
+                empty(tx, &id)?;
+            }
             Ok(Some(runs))
         })
         .await
+    }
+
+    /// Removes what deleted conversations still hold, at most `limit` of them, and returns how many. What remains says that there was one, and what
+    /// it cost. One in which an answer is still being stopped waits.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn empty_deleted_conversations(&self, limit: u32) -> Result<usize, StoreError> {
+        let full: Vec<ConversationId> = self
+            .read("find deleted conversations", move |conn| {
+                let mut find = conn.prepare_cached(
+                    "SELECT id FROM conversations c WHERE deleted_at IS NOT NULL AND title <> '' AND NOT EXISTS
+                       (SELECT 1 FROM chat_runs r WHERE r.conversation_id = c.id AND r.state IN ('queued', 'running')) LIMIT ?1",
+                )?;
+                Ok(find.query_map([limit], |row| row.get(0))?.collect::<Result<_, _>>()?)
+            })
+            .await?;
+        for id in &full {
+            let id = id.clone();
+            self.write("empty conversation", move |tx| empty(tx, &id)).await?;
+        }
+        Ok(full.len())
     }
 
     /// The messages of a conversation, the newest first; `None` when it is not there.
@@ -160,6 +186,14 @@ pub(in crate::store) fn next_question_position(conn: &Connection, id: &Conversat
     let last: i64 =
         conn.prepare_cached("SELECT coalesce(max(position), 0) FROM messages WHERE conversation_id = ?1")?.query_row([id], |row| row.get(0))?;
     Ok(if last % 2 == 0 { last + 1 } else { last + 2 })
+}
+
+/// Removes the messages of a conversation and the events of its answers, and its title, which was made of a question.
+fn empty(tx: &Connection, id: &ConversationId) -> Result<(), StoreError> {
+    tx.prepare_cached("DELETE FROM messages WHERE conversation_id = ?1")?.execute([id])?;
+    tx.prepare_cached("DELETE FROM run_events WHERE stream_id IN (SELECT id FROM chat_runs WHERE conversation_id = ?1)")?.execute([id])?;
+    tx.prepare_cached("UPDATE conversations SET title = '' WHERE id = ?1")?.execute([id])?;
+    Ok(())
 }
 
 pub(in crate::store) fn find(conn: &Connection, owner: &ChatOwner, id: &ConversationId) -> Result<Option<Conversation>, StoreError> {

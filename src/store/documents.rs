@@ -86,6 +86,21 @@ impl Store {
         .await
     }
 
+    /// The latest version of a name, unless it is deleted.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn document_named(&self, company: CompanyId, name: String) -> Result<Option<DocumentId>, StoreError> {
+        self.read("find a document", move |conn| {
+            let mut find = conn.prepare_cached(
+                "SELECT id, deleted_at IS NOT NULL FROM documents WHERE company_id = ?1 AND name = ?2 ORDER BY version DESC LIMIT 1",
+            )?;
+            let latest: Option<(DocumentId, bool)> = find.query_row((&company, &name), |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+            Ok(latest.filter(|(_, deleted)| !deleted).map(|(id, _)| id))
+        })
+        .await
+    }
+
     /// A company's documents, the latest version of each name, newest first.
     ///
     /// # Errors

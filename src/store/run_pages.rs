@@ -29,9 +29,9 @@ impl Store {
             };
             tx.prepare_cached(
                 "INSERT INTO run_pages (run_id, position, company_id, widget_id, url, fate, reason, status, bytes, content_hash, etag, last_modified,
-                   fetched_at) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)
+                   fetched_at, final_url) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)
                  ON CONFLICT (run_id, position) DO UPDATE SET fate = ?6, reason = ?7, status = ?8, bytes = ?9, content_hash = ?10, etag = ?11,
-                   last_modified = ?12, fetched_at = ?13",
+                   last_modified = ?12, fetched_at = ?13, final_url = ?14",
             )?
             .execute(rusqlite::params![
                 id,
@@ -47,6 +47,7 @@ impl Store {
                 page.etag,
                 page.last_modified,
                 page.fetched_at,
+                page.final_url,
             ])?;
             let change = i64::from(page.fate.is_collected()) - i64::from(was_collected);
             let n: u32 = tx
@@ -64,7 +65,7 @@ impl Store {
     pub async fn run_pages(&self, company: CompanyId, run: RunId, after: i64, limit: u32) -> Result<Vec<(i64, RunPage)>, StoreError> {
         self.read("list run pages", move |conn| {
             let mut statement = conn.prepare_cached(
-                "SELECT url, fate, reason, status, bytes, content_hash, etag, last_modified, fetched_at, position FROM run_pages
+                "SELECT url, fate, reason, status, bytes, content_hash, etag, last_modified, fetched_at, position, final_url FROM run_pages
                  WHERE run_id = ?1 AND company_id = ?2 AND position > ?3 ORDER BY position LIMIT ?4",
             )?;
             let mut rows = statement.query((&run, &company, after, limit))?;
@@ -72,6 +73,7 @@ impl Store {
             while let Some(row) = rows.next()? {
                 let page = RunPage {
                     url: row.get(0)?,
+                    final_url: row.get(10)?,
                     fate: row.get(1)?,
                     reason: row.get(2)?,
                     status: row.get(3)?,
@@ -136,6 +138,7 @@ mod tests {
 
     fn page(url: &str, fate: PageFate, hash: &str) -> RunPage {
         RunPage {
+            final_url: None,
             url: url.into(),
             fate,
             reason: None,

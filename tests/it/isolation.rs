@@ -349,7 +349,10 @@ async fn a_member_deletes_what_is_their_own_and_nothing_else() {
     let documents = format!("{company}/documents");
     let (_, own) = member.upload(&documents, "own.txt", text(1)).await;
     let (_, shared) = app.user.upload(&documents, "shared.txt", text(2)).await;
-    let (_, newer) = member.upload(&documents, "shared.txt", text(3)).await;
+    let (status, _) = member.upload(&documents, "shared.txt", text(3)).await;
+    assert_eq!(status, StatusCode::FORBIDDEN, "a new version would take the place of somebody else's");
+    let (_, newer) = member.upload(&documents, "mixed.txt", text(4)).await;
+    app.user.upload(&documents, "mixed.txt", text(5)).await;
     let delete = async |document: &Value| member.try_send(Method::DELETE, &format!("{documents}/{}", document["id"].as_str().unwrap()), None).await.0;
     assert_eq!(delete(&own).await, StatusCode::NO_CONTENT);
     assert_eq!(delete(&shared).await, StatusCode::FORBIDDEN);

@@ -106,11 +106,14 @@ async fn what_a_page_said_before_it_changed_is_not_an_answer_any_more() {
         let capacity = if visits.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0 { 640 } else { 655 };
         std::future::ready(crate::site::page("Fleet", &format!("<p>The Kittiwake carries {capacity} passengers.</p>")))
     });
-    let site = crate::site::Site::serve(axum::Router::new().route("/fleet", fleet)).await;
+    let site = crate::site::Site::serve(
+        axum::Router::new().route("/fleet", fleet).route("/", get(|| std::future::ready(axum::response::Redirect::temporary("/fleet")))),
+    )
+    .await;
     let app = TestApp::start().await.with_admin().await;
     let company = app.company().await;
     app.allow(site.address).await;
-    let widget = app.user.widget(&company, &site.url("/fleet"), 1).await;
+    let widget = app.user.widget(&company, &site.url("/"), 1).await;
     let question = "How many passengers does the Kittiwake carry?";
     app.user.run(&company, &widget).await;
     assert!(app.user.ask(&company, question).await.0["text"].as_str().unwrap().contains("640"));

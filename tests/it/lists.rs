@@ -36,6 +36,8 @@ async fn every_long_list_is_walked_in_parts_without_gaps() {
         app.advance(std::time::Duration::from_secs(1));
     }
     app.user.run(&company, &widgets[0]).await;
+    let since = app.user.get(&format!("{company}/widgets?limit=2&since=2020-01-01T00:00:00Z")).await;
+    assert_eq!(since["widgets"].as_array().unwrap().len(), 2, "a list takes its own parameters beside those of its parts: {since}");
     app.advance(std::time::Duration::from_secs(1));
     let (run, _) = app.user.run(&company, &widgets[0]).await;
     for name in ["a.txt", "b.txt", "c.txt", "d.txt", "e.txt"] {

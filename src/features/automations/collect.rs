@@ -133,6 +133,7 @@ impl Automations {
     ) -> Result<(), Stop> {
         let url = met.url.to_string();
         let mut page = RunPage {
+            final_url: (met.final_url != met.url).then(|| met.final_url.to_string()),
             url: url.clone(),
             fate: PageFate::Skipped,
             reason: None,
@@ -196,6 +197,7 @@ impl Automations {
             let now = self.now();
             let mut page = RunPage {
                 url: format!("{DOCUMENT_SCHEME}{}", document.id),
+                final_url: None,
                 fate: PageFate::Skipped,
                 reason: None,
                 status: None,

@@ -11,12 +11,13 @@ const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 const RUNS_AT_ONCE: u32 = 20;
 
 impl Chat {
-    /// Removes what tells how answers came that ended a day ago; the answers stand in their messages and last events. Returns how many
-    /// runs' events went.
+    /// Removes what deleted conversations still hold, and what tells how answers came that ended a day ago; the answers stand in their messages and
+    /// last events. Returns how many runs' events went.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn prune_events(&self) -> Result<usize, StoreError> {
+        while self.parts().store.empty_deleted_conversations(RUNS_AT_ONCE).await? == RUNS_AT_ONCE as usize && !self.parts().tasks.is_stopping() {}
         let before = self.parts().seams.now().minus(KEPT);
         let mut pruned = 0;
         loop {

@@ -278,6 +278,24 @@ async fn an_answer_whose_making_panics_is_given_up_and_the_next_one_is_made() {
 }
 
 #[tokio::test]
+async fn a_deleted_conversation_keeps_neither_words_nor_events_and_one_that_is_stopped_waits() {
+    let bench = bench(vec![]).await;
+    let run = bench.ask("How many inhabitants does Berlin have?").await;
+    bench.over(&run).await;
+    let owner = || ChatOwner { company: bench.owner.company.clone(), user: bench.owner.user.clone() };
+    let store = &bench.parts.store;
+    let under_way = "UPDATE chat_runs SET state = 'running'";
+    testing::execute(store, under_way, ()).await;
+    assert!(store.delete_conversation(owner(), run.conversation_id.clone(), bench.parts.seams.now()).await.unwrap().is_some());
+    assert_eq!(store.empty_deleted_conversations(10).await.unwrap(), 0, "its answer is still being stopped");
+    assert!(!bench.events(&run).await.is_empty());
+    testing::execute(store, "UPDATE chat_runs SET state = 'cancelled'", ()).await;
+    bench.chat.prune_events().await.unwrap();
+    assert!(bench.events(&run).await.is_empty());
+    assert_eq!(store.empty_deleted_conversations(10).await.unwrap(), 0, "it is done");
+}
+
+#[tokio::test]
 async fn the_events_of_an_old_answer_shrink_to_the_last_which_holds_it() {
     let bench = bench(vec![]).await;
     let run = bench.ask("How many inhabitants does Berlin have?").await;

@@ -179,12 +179,21 @@ impl Documents {
     /// Keeps an upload and wakes its ingest. The same file under the same name again gives the version that is there.
     ///
     /// # Errors
-    /// Says why the file is not taken.
-    pub async fn upload(&self, _place: UploadPlace, company: &CompanyId, by: &UserId, upload: Upload) -> Result<Document, DocumentError> {
+    /// [`DocumentError::NotYours`] when it would take the place of somebody else's and the role does not reach that far; else says why the file
+    /// is not taken.
+    pub async fn upload(&self, place: UploadPlace, company: &CompanyId, by: &UserId, role: Role, upload: Upload) -> Result<Document, DocumentError> {
         let id = DocumentId::new(&self.seams);
+        let maker = by.clone();
         let (company, by, now, limit) = (company.clone(), by.clone(), self.seams.now(), self.settings.upload_bytes_max);
-        let read = self.tasks.spawn_blocking(move || upload.read(id, company, by, now, limit));
-        let new = read.await.map_err(|error| DocumentError::Reader(error.to_string()))??;
+        // The place goes with the work: whoever hangs up meanwhile does not free it before the work is done.
+        let read = self.tasks.spawn_blocking(move || (upload.read(id, company, by, now, limit), place));
+        let (new, _place) = read.await.map_err(|error| DocumentError::Reader(error.to_string()))?;
+        let new = new?;
+        if let Some(present) = self.store.document_named(new.company.clone(), new.name.clone()).await?
+            && !role.may_change(self.store.document_is_of(new.company.clone(), present, maker).await?)
+        {
+            return Err(DocumentError::NotYours);
+        }
         let document = self.store.insert_document(new).await?;
         self.nudge.nudge();
         Ok(document)

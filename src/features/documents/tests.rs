@@ -44,7 +44,7 @@ impl World {
 
     async fn upload_of(&self, company: &CompanyId, user: &UserId, name: &str, content: &[u8]) -> Result<Document, DocumentError> {
         let upload = Upload { name: name.into(), media_type: Some("application/octet-stream".into()), content: content.to_vec() };
-        self.documents.upload(self.documents.upload_place()?, company, user, upload).await
+        self.documents.upload(self.documents.upload_place()?, company, user, Role::Member, upload).await
     }
 
     async fn state(&self, document: &Document) -> Document {

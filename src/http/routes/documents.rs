@@ -192,7 +192,7 @@ async fn upload(
     // Only of those who may upload: nobody else can take a place.
     let place = state.documents.upload_place()?;
     let upload = file_of(form, limit).await?;
-    let document = state.documents.upload(place, &member.company.id, &member.user().id, upload).await?;
+    let document = state.documents.upload(place, &member.company.id, &member.user().id, member.role, upload).await?;
     Ok((StatusCode::CREATED, Json(document.into())))
 }
 

@@ -1,6 +1,7 @@
 //! Widgets: scheduled questions with a source.
 
 use axum::Json;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -13,7 +14,7 @@ use crate::base::clock::Timestamp;
 use crate::features::automations::{AutomationError, Viewer};
 use crate::http::caller::{CompanyMember, CompanyWorker, Ids, role_too_low};
 use crate::http::errors::ErrorEnvelope;
-use crate::http::extract::{Listed, PartQuery, ValidJson};
+use crate::http::extract::{ValidJson, part};
 use crate::http::{ApiError, AppState};
 use crate::model::crawl::CrawlPolicy;
 use crate::model::ids::{CompanyId, DocumentId, WidgetId};
@@ -188,8 +189,13 @@ struct WidgetList {
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct Look {
+    /// Where this part begins: `next_before` of the answer before.
+    before: Option<String>,
+    /// At most so many, up to 500.
+    limit: Option<u32>,
     /// When the caller last looked: each widget then says which figures moved since.
     #[param(value_type = Option<String>, format = DateTime)]
     since: Option<Timestamp>,
@@ -197,13 +203,10 @@ struct Look {
 
 /// The company's widgets, oldest first.
 #[utoipa::path(get, path = "/api/companies/{company}/widgets", tag = "automations", operation_id = "list_widgets",
-    params(("company" = String, Path), PartQuery, Look), responses((status = 200, body = WidgetList), (status = 404, body = ErrorEnvelope)))]
-async fn list(
-    State(state): State<AppState>,
-    member: CompanyMember,
-    Listed(part): Listed<WidgetId>,
-    Query(look): Query<Look>,
-) -> Result<Json<WidgetList>, ApiError> {
+    params(("company" = String, Path), Look), responses((status = 200, body = WidgetList), (status = 404, body = ErrorEnvelope)))]
+async fn list(State(state): State<AppState>, member: CompanyMember, look: Result<Query<Look>, QueryRejection>) -> Result<Json<WidgetList>, ApiError> {
+    let Query(look) = look.map_err(|rejection| ApiError::invalid("limit", rejection.body_text()))?;
+    let part = part(look.before, look.limit)?;
     let (widgets, next_before) = state.automations.widgets(&viewer(member), &part, look.since).await?;
     Ok(Json(WidgetList { widgets: widgets.into_iter().map(Into::into).collect(), next_before }))
 }
