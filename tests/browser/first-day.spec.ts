@@ -102,6 +102,10 @@ test("from the bootstrap token to a cited answer", async ({ page }) => {
   });
 
   await test.step("a question, its answer and the source of the answer", async () => {
+    // What a run found can be asked about once it is indexed, which goes on behind the report.
+    const read = async (path: string) => (await page.request.get(new URL(path, page.url()).href)).json();
+    const company = (await read("/api/me")).companies[0].id as string;
+    await expect.poll(async () => (await read(`/api/companies/${company}/widgets`)).widgets[0].latest.ingest).toBe("done");
     await page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Chat" }).click();
     await page.getByLabel("Question").fill(QUESTION);
     await page.keyboard.press("Enter");

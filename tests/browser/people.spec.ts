@@ -195,7 +195,7 @@ test("the audit log names people, is filtered and exported", async ({ browser })
   await page.getByRole("group", { name: "Outcome" }).getByText("Refused").click();
   await expect(page.getByRole("cell", { name: "Done" })).toHaveCount(0);
   await expect(page.getByRole("table")).toContainText("auth.login");
-  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "Export" }).click()]);
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Export" }).click()]);
   const lines = readFileSync(await download.path(), "utf8").trim().split("\n");
   expect(download.suggestedFilename()).toMatch(/^onsite-audit-\d+\.jsonl$/);
   expect(JSON.parse(lines.at(-1) ?? "")).toHaveProperty("checkpoint");
