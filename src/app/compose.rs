@@ -8,6 +8,7 @@ use crate::base::paths::DataDir;
 use crate::base::seams::Seams;
 use crate::base::signal::{Nudge, Signals};
 use crate::base::tasks::Tasks;
+use crate::base::web_origin::WebOrigin;
 use crate::config::Config;
 use crate::features::automations::{
     Automations, AutomationsParts, AutomationsSettings, BuiltInExtractor, RecallIngester, StoredLibrary, WebCollector,
@@ -17,7 +18,10 @@ use crate::features::documents::{DocumentSettings, Documents};
 use crate::features::members::Members;
 use crate::features::setup::Setup;
 use crate::http::AppState;
+use crate::http::cors::Cors;
+use crate::http::hosts::Hosts;
 use crate::http::metrics::Metrics;
+use crate::http::rates::{RateSettings, Rates};
 use crate::http::state::Facts;
 use crate::jobs::chat_runner::ChatRunner;
 use crate::jobs::documents::DocumentIngest;
@@ -94,6 +98,7 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
     let automations = ground.automations(&egress, &plans, &ledger, &recall).await?;
 
     let facts = facts(config, certificate_fingerprint);
+    let rates = Rates::new(Arc::clone(&seams.clock), rate_settings(config));
     let (store, seams, tasks, signals) = (store.clone(), seams.clone(), tasks.clone(), signals.clone());
     let state = AppState {
         audit,
@@ -110,6 +115,7 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
         members,
         metrics: Metrics::new(env!("CARGO_PKG_VERSION")),
         plans,
+        rates,
         recall,
         seams,
         setup,
@@ -204,13 +210,26 @@ impl Ground {
 }
 
 fn facts(config: &Config, certificate_fingerprint: Option<String>) -> Facts {
+    let plain_http = certificate_fingerprint.is_none();
+    let hosts = match config.server.app_base_url.as_deref().and_then(WebOrigin::parse) {
+        _ if plain_http => Hosts::Loopback,
+        Some(base) => Hosts::Canonical(base),
+        None => Hosts::Any,
+    };
     Facts {
         version: env!("CARGO_PKG_VERSION"),
-        plain_http: certificate_fingerprint.is_none(),
+        plain_http,
         certificate_fingerprint,
         request_timeout: Duration::from_secs(config.server.request_timeout_seconds),
         body_bytes_max: BODY_BYTES_MAX,
+        hosts,
+        cors: Cors::new(config.server.cors_allowed_origins.iter().filter_map(|origin| WebOrigin::parse(origin)).collect()),
     }
+}
+
+fn rate_settings(config: &Config) -> RateSettings {
+    let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    RateSettings { per_user: narrow(config.server.user_requests_per_minute), per_address: narrow(config.server.address_requests_per_minute) }
 }
 
 /// Starts the recurring tasks.

@@ -11,3 +11,4 @@ pub mod signal;
 pub mod tasks;
 pub mod telemetry;
 pub mod text;
+pub mod web_origin;

@@ -64,7 +64,9 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let state = AppState::from_ref(state);
         let token = session_token(&parts.headers, state.facts.session_cookie()).ok_or_else(ApiError::unauthorized)?;
-        state.auth.authenticate(token).await?.map(Self).ok_or_else(ApiError::unauthorized)
+        let caller = state.auth.authenticate(token).await?.ok_or_else(ApiError::unauthorized)?;
+        state.rates.by_user(&caller.user.id)?;
+        Ok(Self(caller))
     }
 }
 

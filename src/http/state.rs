@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::caller::{COOKIE_PLAIN, COOKIE_SECURE};
+use super::cors::Cors;
+use super::hosts::Hosts;
 use super::metrics::Metrics;
+use super::rates::Rates;
 use crate::base::seams::Seams;
 use crate::base::signal::Signals;
 use crate::base::tasks::Tasks;
@@ -55,6 +58,8 @@ pub struct AppState {
     pub metrics: Metrics,
     /// What a company may do.
     pub plans: Plans,
+    /// How often anybody may ask.
+    pub rates: Rates,
     /// What was collected and uploaded, found again.
     pub recall: Recall,
     /// Time and randomness.
@@ -82,6 +87,10 @@ pub struct Facts {
     pub request_timeout: Duration,
     /// The longest body of an ordinary request, bytes.
     pub body_bytes_max: usize,
+    /// Which names are answered.
+    pub hosts: Hosts,
+    /// Which other origins' pages may call.
+    pub cors: Cors,
 }
 
 impl Facts {

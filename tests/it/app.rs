@@ -88,7 +88,7 @@ impl TestApp {
     /// Redeems the bootstrap token: the user is now the first admin.
     pub async fn with_admin(mut self) -> Self {
         let token = std::fs::read_to_string(self.dir.bootstrap_token()).unwrap();
-        let body = json!({ "token": token.trim(), "email": EMAIL, "password": PASSWORD, "name": "Ada Admin" });
+        let body = json!({ "token": token.trim(), "email": EMAIL, "password": PASSWORD, "name": "Ada Admin", "session": "bearer" });
         let answer = self.user.post("/api/setup/redeem", body).await;
         self.user.token = Some(answer["session"]["token"].as_str().unwrap().to_owned());
         self
@@ -120,7 +120,7 @@ impl TestApp {
     /// Another session of somebody.
     pub async fn sign_in(&self, email: &str) -> User {
         let mut user = User { token: None, ..self.user.clone() };
-        let answer = user.post("/api/auth/login", json!({ "email": email, "password": PASSWORD })).await;
+        let answer = user.post("/api/auth/login", json!({ "email": email, "password": PASSWORD, "session": "bearer" })).await;
         user.token = Some(answer["session"]["token"].as_str().unwrap().to_owned());
         user
     }

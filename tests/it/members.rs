@@ -16,7 +16,7 @@ async fn invite(by: &User, company: &str, email: &str, role: &str) -> String {
 }
 
 fn acceptance(token: &str) -> Value {
-    json!({ "token": token, "name": "Bea Member", "password": LONG_PASSWORD })
+    json!({ "token": token, "name": "Bea Member", "password": LONG_PASSWORD, "session": "bearer" })
 }
 
 /// Somebody who joined a company with a new account.
@@ -129,7 +129,7 @@ async fn sessions_are_seen_and_ended_and_a_new_password_ends_the_others() {
     let sign_in = |password: &'static str| {
         let user = app.user.clone();
         async move {
-            let answer = user.post("/api/auth/login", json!({ "email": EMAIL, "password": password })).await;
+            let answer = user.post("/api/auth/login", json!({ "email": EMAIL, "password": password, "session": "bearer" })).await;
             let mut other = user.clone();
             other.token = Some(answer["session"]["token"].as_str().unwrap().to_owned());
             other
@@ -219,7 +219,7 @@ async fn the_operator_restores_a_lost_admin_on_the_server_itself() {
     let served = Served::start(folder.path());
     let token = std::fs::read_to_string(folder.path().join("bootstrap-token")).unwrap();
     let mut user = User::anonymous(&served.url);
-    let body = json!({ "token": token.trim(), "email": EMAIL, "password": PASSWORD, "name": "Ada Admin" });
+    let body = json!({ "token": token.trim(), "email": EMAIL, "password": PASSWORD, "name": "Ada Admin", "session": "bearer" });
     user.token = Some(user.post("/api/setup/redeem", body).await["session"]["token"].as_str().unwrap().to_owned());
 
     let recover = |email: &str| run(&["admin", "recover", "--email", email, "--data-dir", folder.path().to_str().unwrap()]);
@@ -239,7 +239,7 @@ async fn the_operator_restores_a_lost_admin_on_the_server_itself() {
     assert_eq!(user.try_send(Method::GET, "/api/me", None).await.0, StatusCode::UNAUTHORIZED, "the account's sessions have ended");
     let reset = json!({ "token": token, "password": LONG_PASSWORD });
     assert_eq!(user.try_send(Method::POST, "/api/auth/password-reset", Some(reset)).await.0, StatusCode::NO_CONTENT);
-    let answer = user.post("/api/auth/login", json!({ "email": EMAIL, "password": LONG_PASSWORD })).await;
+    let answer = user.post("/api/auth/login", json!({ "email": EMAIL, "password": LONG_PASSWORD, "session": "bearer" })).await;
     user.token = Some(answer["session"]["token"].as_str().unwrap().to_owned());
     let recorded = user.get("/api/system-admin/audit?action=admin.&actor=cli").await;
     assert_eq!(recorded["rows"].as_array().unwrap().len(), 1);

@@ -1,7 +1,7 @@
 //! What a company and its caller used: the token ledger, read.
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -9,6 +9,7 @@ use utoipa_axum::routes;
 
 use crate::base::clock::Timestamp;
 use crate::http::caller::CompanyDev;
+use crate::http::extract::ValidQuery;
 use crate::http::{ApiError, AppState};
 use crate::model::ledger::{self, TokenTransaction};
 
@@ -92,7 +93,7 @@ impl From<TokenTransaction> for TransactionView {
 /// What the company used, by type, day and model.
 #[utoipa::path(get, path = "/api/companies/{company}/usage", tag = "usage", operation_id = "get_usage", params(("company" = String, Path), Span),
     responses((status = 200, body = UsageView)))]
-async fn show(State(state): State<AppState>, CompanyDev(member): CompanyDev, Query(span): Query<Span>) -> Result<Json<UsageView>, ApiError> {
+async fn show(State(state): State<AppState>, CompanyDev(member): CompanyDev, ValidQuery(span): ValidQuery<Span>) -> Result<Json<UsageView>, ApiError> {
     let days = span.days.unwrap_or(DAYS_DEFAULT);
     if !(1..=DAYS_MAX).contains(&days) {
         return Err(ApiError::invalid("days", format!("A number from 1 to {DAYS_MAX} is expected.")));
