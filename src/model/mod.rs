@@ -14,6 +14,7 @@ pub mod ids;
 pub mod installation;
 pub mod invalid;
 pub mod invitation;
+pub mod leaked_passwords;
 pub mod ledger;
 pub mod licence;
 pub mod password;

@@ -118,6 +118,39 @@ impl Store {
         .await
     }
 
+    /// Replaces an account's hash by another of the same password, unless the password was changed meanwhile.
+    ///
+    /// # Errors
+    /// When it could not be kept.
+    pub async fn renew_password_hash(&self, user: UserId, old: String, new: String) -> Result<(), StoreError> {
+        self.write("renew password hash", move |tx| {
+            tx.execute("UPDATE users SET password_hash = ?3 WHERE id = ?1 AND password_hash = ?2", (&user, &old, &new))?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Gives an account another address, with which it signs in from now on; its sessions but `keep` and its links for a new password end.
+    /// False: the address has an account.
+    ///
+    /// # Errors
+    /// When it could not be kept.
+    pub async fn set_email(&self, user: UserId, email: Email, keep: SessionId, audit: Entry) -> Result<bool, StoreError> {
+        self.write("set email", move |tx| {
+            let before: Email = tx.query_row("SELECT email FROM users WHERE id = ?1", [&user], |row| row.get(0))?;
+            let taken = tx.prepare_cached("SELECT 1 FROM users WHERE email = ?1 AND id <> ?2")?.exists((&email, &user))?;
+            if taken {
+                return Ok(false);
+            }
+            tx.execute("UPDATE users SET email = ?2 WHERE id = ?1", (&user, &email))?;
+            tx.execute("UPDATE sessions SET ended_at = ?2 WHERE user_id = ?1 AND ended_at IS NULL AND id <> ?3", (&user, audit.at, &keep))?;
+            tx.execute("DELETE FROM password_resets WHERE user_id = ?1 AND used_at IS NULL", [&user])?;
+            append_audit(tx, &audit.detail(serde_json::json!({"before": before, "after": email})))?;
+            Ok(true)
+        })
+        .await
+    }
+
     /// Replaces an account's password and ends its sessions but `keep`.
     ///
     /// # Errors
