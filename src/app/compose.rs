@@ -14,6 +14,7 @@ use crate::features::automations::{
     Automations, AutomationsParts, AutomationsSettings, BuiltInExtractor, RecallIngester, StoredLibrary, WebCollector,
 };
 use crate::features::chat::{Chat, ChatParts, ChatSettings};
+use crate::features::companies::CompanyCare;
 use crate::features::documents::{DocumentSettings, Documents};
 use crate::features::members::Members;
 use crate::features::setup::Setup;
@@ -25,7 +26,7 @@ use crate::http::rates::{RateSettings, Rates};
 use crate::http::state::Facts;
 use crate::jobs::chat_runner::ChatRunner;
 use crate::jobs::documents::DocumentIngest;
-use crate::jobs::{ChatRetention, ClockMark, Driver, IdleMemory, Ingest, Reconciler, Retention, RunDriver, Schedule, SessionEnds};
+use crate::jobs::{ChatRetention, ClockMark, CompanyPurge, Driver, IdleMemory, Ingest, Reconciler, Retention, RunDriver, Schedule, SessionEnds};
 use crate::model::installation::new_install_id;
 use crate::services::audit::Audit;
 use crate::services::auth::bootstrap::{Bootstrap, BootstrapStart};
@@ -89,6 +90,7 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
     let egress = ground.egress().await?;
     let licensing = ground.licensing()?;
     let members = Members::new(store.clone(), seams.clone(), auth.clone(), licensing.clone());
+    let care = CompanyCare::new(store.clone(), seams.clone(), tasks.clone());
     let plans = Plans::new(licensing.clone());
     let ledger = ground.ledger().await?;
 
@@ -104,6 +106,7 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
         audit,
         auth,
         automations,
+        care,
         chat,
         companies,
         config: Arc::new(ground.config),
@@ -234,12 +237,13 @@ fn rate_settings(config: &Config) -> RateSettings {
 
 /// Starts the recurring tasks.
 pub fn start_jobs(composed: &Composed) {
-    let AppState { auth, automations, chat, documents, licensing, seams, store, tasks, .. } = &composed.state;
+    let AppState { auth, automations, care, chat, documents, licensing, seams, store, tasks, .. } = &composed.state;
     let driver = Driver::new(tasks.clone(), seams.clone());
-    let jobs: [(Arc<dyn Reconciler>, Nudge); 10] = [
+    let jobs: [(Arc<dyn Reconciler>, Nudge); 11] = [
         (Arc::new(ChatRetention(chat.clone())), Nudge::default()),
         (Arc::new(ChatRunner::new(chat.clone())), chat.nudge()),
         (Arc::new(ClockMark(licensing.clone())), Nudge::default()),
+        (Arc::new(CompanyPurge(care.clone())), Nudge::default()),
         (Arc::new(DocumentIngest::new(documents.clone())), documents.nudge()),
         (Arc::new(IdleMemory(store.clone())), Nudge::default()),
         (Arc::new(Ingest(automations.clone())), automations.ingest_nudge()),

@@ -61,7 +61,17 @@ mod tests {
         let text = |text: &str| WebOrigin::parse(text).map(|origin| origin.as_str().to_owned());
         assert_eq!(text("https://Onsite.Example:443").as_deref(), Some("https://onsite.example"));
         assert_eq!(text("https://onsite.example:8443/").as_deref(), Some("https://onsite.example:8443"));
-        for wrong in ["*", "https://*.example", "onsite.example", "null", "https://a.example/app", "https://u@a.example", "https://a.example?x", "ftp://a.example", ""] {
+        for wrong in [
+            "*",
+            "https://*.example",
+            "onsite.example",
+            "null",
+            "https://a.example/app",
+            "https://u@a.example",
+            "https://a.example?x",
+            "ftp://a.example",
+            "",
+        ] {
             assert_eq!(text(wrong), None, "{wrong}");
         }
     }

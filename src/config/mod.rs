@@ -147,7 +147,11 @@ impl Config {
             problems.push(Problem::new("CORS_ALLOWED_ORIGINS", what, "name each exactly, as in https://app.example.com; there is no wildcard"));
         }
         if self.server.app_base_url.as_deref().is_some_and(|url| WebOrigin::parse(url).is_none()) {
-            problems.push(Problem::new("APP_BASE_URL", "it is more than scheme, host and port", "give it without a path, as in https://onsite.example.com"));
+            problems.push(Problem::new(
+                "APP_BASE_URL",
+                "it is more than scheme, host and port",
+                "give it without a path, as in https://onsite.example.com",
+            ));
         }
         problems
     }

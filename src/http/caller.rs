@@ -172,6 +172,8 @@ members_with! {
     CompanyDev = Dev;
     /// A member who looks after members and keys.
     CompanyAdmin = Admin;
+    /// A member whose company it is.
+    CompanyOwner = Owner;
 }
 
 /// The ids in the path. One that has not the form of an id names nothing.

@@ -152,9 +152,8 @@ fn bare(status: StatusCode) -> ApiError {
         StatusCode::METHOD_NOT_ALLOWED => {
             error("method_not_allowed", "This address does not know this method.").remedy("Use one of those that the header Allow names.")
         }
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            error("body_too_large", "The request's body is larger than this route takes.").remedy("Send less at once; files go to the documents route.")
-        }
+        StatusCode::PAYLOAD_TOO_LARGE => error("body_too_large", "The request's body is larger than this route takes.")
+            .remedy("Send less at once; files go to the documents route."),
         StatusCode::UNSUPPORTED_MEDIA_TYPE => error("unsupported_media_type", "The request's body is not of the kind that this route reads."),
         StatusCode::UNPROCESSABLE_ENTITY => error("invalid_field", "A part of the request does not hold what it should."),
         StatusCode::TOO_MANY_REQUESTS => error("too_many_requests", "These are more requests than may come at once."),

@@ -34,7 +34,9 @@ impl Hosts {
         match self {
             Self::Any => None,
             Self::Loopback => (!host.as_ref().is_some_and(is_loopback_name)).then(|| {
-                wrong_host("With --dev this server answers to localhost and loopback addresses only.").remedy("Open it as http://localhost.").into_response()
+                wrong_host("With --dev this server answers to localhost and loopback addresses only.")
+                    .remedy("Open it as http://localhost.")
+                    .into_response()
             }),
             Self::Canonical(base) if asked.is_some_and(|asked| base.is_asked_by(&asked)) => None,
             Self::Canonical(_) if is_health(request) && host.as_ref().is_some_and(|host| is_by_number(host) || is_loopback_name(host)) => None,
@@ -67,7 +69,9 @@ fn elsewhere(base: &WebOrigin, request: &Request) -> Response {
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     let there = format!("{}{path}", base.as_str());
     match HeaderValue::from_str(&there) {
-        Ok(location) if matches!(*request.method(), Method::GET | Method::HEAD) => (StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, location)]).into_response(),
+        Ok(location) if matches!(*request.method(), Method::GET | Method::HEAD) => {
+            (StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, location)]).into_response()
+        }
         // A redirect would lose the body.
         _ => wrong_host(&format!("This server is {}.", base.as_str())).remedy("Send the request there.").into_response(),
     }

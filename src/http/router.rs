@@ -1,7 +1,7 @@
 //! Every route, and what all of them go through.
 
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
@@ -33,6 +33,7 @@ pub fn api() -> (Router<AppState>, Document) {
         .merge(routes::auth::routes())
         .merge(routes::chat_runs::routes())
         .merge(routes::companies::routes())
+        .merge(routes::company_ends::routes())
         .merge(routes::conversations::routes())
         .merge(routes::documents::routes())
         .merge(routes::egress::routes())
@@ -60,7 +61,7 @@ pub fn service(state: AppState) -> Router {
     let openapi = Json(document);
     // A stream must not wait for a compressor's window to fill.
     let compressible = SizeAbove::new(1024).and(NotForContentType::new("text/event-stream")).and(NotForContentType::IMAGES);
-    routes
+    let inner = routes
         .route("/api/openapi.json", axum::routing::get(move || async move { openapi }))
         .fallback(assets::serve)
         .layer(DefaultBodyLimit::max(state.facts.body_bytes_max))
@@ -68,7 +69,16 @@ pub fn service(state: AppState) -> Router {
         .layer(middleware::from_fn_with_state(state.clone(), measure))
         .layer(CompressionLayer::new().compress_when(compressible))
         .layer(middleware::from_fn(move |request, next| security::envelope(guard.clone(), request, next)))
-        .with_state(state)
+        .with_state(state);
+    Router::new().fallback_service(inner).layer(middleware::map_response(nothing_is_allowed_where_nothing_is))
+}
+
+/// The router adds to every answer of an address which methods it knows, outside of all layers of its own: to a 404 too, which then tells.
+async fn nothing_is_allowed_where_nothing_is(mut response: Response) -> Response {
+    if response.status() == StatusCode::NOT_FOUND {
+        response.headers_mut().remove(header::ALLOW);
+    }
+    response
 }
 
 /// Lets a request of the API in, unless its address asks too often, or setup is over and it asks for setup: then nothing is there, whatever the method.

@@ -14,6 +14,7 @@ use crate::base::tasks::Tasks;
 use crate::config::Config;
 use crate::features::automations::Automations;
 use crate::features::chat::Chat;
+use crate::features::companies::CompanyCare;
 use crate::features::documents::Documents;
 use crate::features::members::Members;
 use crate::features::setup::Setup;
@@ -36,6 +37,8 @@ pub struct AppState {
     pub auth: Auth,
     /// Widgets, their runs and reports.
     pub automations: Automations,
+    /// Companies as a whole: name, export, end.
+    pub care: CompanyCare,
     /// Conversations and their answers.
     pub chat: Chat,
     /// Companies and their members.
@@ -75,7 +78,7 @@ pub struct AppState {
 }
 
 /// Facts that do not change while the process runs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Facts {
     /// The version of this binary.
     pub version: &'static str,

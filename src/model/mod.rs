@@ -18,6 +18,7 @@ pub mod leaked_passwords;
 pub mod ledger;
 pub mod licence;
 pub mod password;
+pub mod paused;
 pub mod plans;
 pub mod rates;
 pub mod report;

@@ -4,6 +4,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::audit::append_audit;
+use super::departures;
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
 use crate::model::audit::Entry;
@@ -152,6 +153,7 @@ impl Store {
             tx.execute("UPDATE users SET disabled_at = ?2 WHERE id = ?1", (&id, disabled.then_some(at)))?;
             if disabled {
                 tx.execute("UPDATE sessions SET ended_at = ?2 WHERE user_id = ?1 AND ended_at IS NULL", (&id, at))?;
+                departures::disabled(tx, &id, at)?;
             }
             append_audit(tx, &audit)?;
             Ok(UserDisabled::Done(User { disabled_at: disabled.then_some(at), ..user }))

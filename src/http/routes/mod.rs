@@ -5,6 +5,7 @@ pub mod audit;
 pub mod auth;
 pub mod chat_runs;
 pub mod companies;
+pub mod company_ends;
 pub mod conversations;
 pub mod documents;
 pub mod egress;

@@ -30,6 +30,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
 }
 
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Question {
     /// The question.
     q: String,
@@ -69,11 +70,7 @@ impl From<Recalled> for ResultView {
 /// What the company has collected and uploaded about a question.
 #[utoipa::path(get, path = "/api/companies/{company}/recall", tag = "recall", params(("company" = String, Path), Question),
     responses((status = 200, body = Results), (status = 404), (status = 413), (status = 422)))]
-async fn recall(
-    member: CompanyMember,
-    State(state): State<AppState>,
-    ValidQuery(question): ValidQuery<Question>,
-) -> Result<Json<Results>, ApiError> {
+async fn recall(member: CompanyMember, State(state): State<AppState>, ValidQuery(question): ValidQuery<Question>) -> Result<Json<Results>, ApiError> {
     let (q, limit) = checked(question)?;
     let query = RecallQuery { company: member.company.id, viewer: member.caller.user.id, text: q.clone(), limit, filter: RecallFilter::default() };
     let results = state.recall.search(query).await?.into_iter().map(ResultView::from).collect();

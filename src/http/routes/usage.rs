@@ -24,6 +24,7 @@ const DAYS_DEFAULT: u16 = 30;
 const DAYS_MAX: u16 = 366;
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Span {
     /// Days back from now, 1 to 366; 30 when not given.
     days: Option<u16>,
@@ -93,7 +94,11 @@ impl From<TokenTransaction> for TransactionView {
 /// What the company used, by type, day and model.
 #[utoipa::path(get, path = "/api/companies/{company}/usage", tag = "usage", operation_id = "get_usage", params(("company" = String, Path), Span),
     responses((status = 200, body = UsageView)))]
-async fn show(State(state): State<AppState>, CompanyDev(member): CompanyDev, ValidQuery(span): ValidQuery<Span>) -> Result<Json<UsageView>, ApiError> {
+async fn show(
+    State(state): State<AppState>,
+    CompanyDev(member): CompanyDev,
+    ValidQuery(span): ValidQuery<Span>,
+) -> Result<Json<UsageView>, ApiError> {
     let days = span.days.unwrap_or(DAYS_DEFAULT);
     if !(1..=DAYS_MAX).contains(&days) {
         return Err(ApiError::invalid("days", format!("A number from 1 to {DAYS_MAX} is expected.")));

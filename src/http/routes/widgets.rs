@@ -11,26 +11,32 @@ use utoipa_axum::routes;
 
 use crate::base::clock::Timestamp;
 use crate::features::automations::{AutomationError, Headline, LatestRun, Viewer, WidgetView};
-use crate::http::caller::{CompanyMember, CompanyWorker, Ids, role_too_low};
+use crate::http::caller::{CompanyAdmin, CompanyMember, CompanyWorker, Ids, RequestOrigin, role_too_low};
 use crate::http::errors::ErrorEnvelope;
 use crate::http::extract::ValidJson;
 use crate::http::{ApiError, AppState};
 use crate::model::crawl::CrawlPolicy;
 use crate::model::freshness::Freshness;
-use crate::model::ids::{CompanyId, DocumentId, ReportId, RunId, WidgetId};
+use crate::model::ids::{CompanyId, DocumentId, ReportId, RunId, UserId, WidgetId};
+use crate::model::paused::PausedReason;
 use crate::model::run::{IngestState, RunError, RunState};
 use crate::model::schedule::Schedule;
 use crate::model::widget::{STALE_AFTER_HOURS_DEFAULT, SourceClass, SourceConfig, Visibility, WidgetDraft};
 
 /// The routes of this noun.
 pub fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, change, delete))
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, change, delete)).routes(routes!(take_over))
 }
 
 impl From<AutomationError> for ApiError {
     fn from(error: AutomationError) -> Self {
         match error {
             AutomationError::NotFound => Self::not_found(),
+            AutomationError::MakerGone => {
+                Self::conflict("maker_gone", "Whoever made this automation may not run it any more, and its schedule would spend their tokens.")
+                    .field("paused")
+                    .remedy("An admin or owner of the company takes it over.")
+            }
             AutomationError::NotYours => role_too_low("Automations of others are changed and deleted from the role dev up.".to_owned()),
             AutomationError::Invalid(invalid) => Self::invalid(invalid.field, invalid.message).remedy(invalid.remedy),
             AutomationError::Refused(refusal) => refusal.into(),
@@ -283,6 +289,11 @@ struct Widget {
     visibility: Visibility,
     deep_collection: bool,
     paused: bool,
+    /// Why it is paused though nobody paused it: whoever made it has lost their place. An admin takes it over.
+    paused_reason: Option<PausedReason>,
+    /// Who made it, and pays for its scheduled runs.
+    #[schema(value_type = String)]
+    created_by: UserId,
     #[schema(value_type = Option<String>, format = DateTime)]
     next_run_at: Option<Timestamp>,
     #[schema(value_type = String, format = DateTime)]
@@ -310,6 +321,8 @@ impl From<WidgetView> for Widget {
             visibility: spec.visibility,
             deep_collection: spec.deep_collection,
             paused: spec.paused,
+            paused_reason: view.widget.paused_reason,
+            created_by: view.widget.created_by,
             next_run_at: view.widget.next_run_at,
             created_at: view.widget.created_at,
             updated_at: view.widget.updated_at,
@@ -376,6 +389,19 @@ async fn delete(State(state): State<AppState>, CompanyWorker(member): CompanyWor
     let viewer = viewer(member);
     state.automations.delete_widget(&viewer, &ids.widget).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Takes a widget over: its schedule goes on, and the caller pays for it. For admins and owners.
+#[utoipa::path(post, path = "/api/companies/{company}/widgets/{widget}/take-over", tag = "automations", operation_id = "take_over_widget",
+    params(("company" = String, Path), ("widget" = String, Path)),
+    responses((status = 200, body = Widget), (status = 403, body = ErrorEnvelope), (status = 404, body = ErrorEnvelope)))]
+async fn take_over(
+    State(state): State<AppState>,
+    CompanyAdmin(member): CompanyAdmin,
+    Ids(ids): Ids<InWidget>,
+    RequestOrigin(origin): RequestOrigin,
+) -> Result<Json<Widget>, ApiError> {
+    Ok(Json(state.automations.take_over(&viewer(member), &ids.widget, &origin).await?.into()))
 }
 
 #[cfg(test)]
