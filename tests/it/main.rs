@@ -6,6 +6,7 @@ mod app;
 mod audit;
 mod bad_input;
 mod binary;
+mod bootstrap_secret;
 mod commands;
 mod companies;
 mod crash;
