@@ -31,6 +31,7 @@ const places = (): Record<string, string> => ({
   documents: `/c/${made.company}/documents`,
   usage: `/c/${made.company}/usage`,
   members: `/c/${made.company}/members`,
+  company: `/c/${made.company}/settings`,
   account: "/account",
   health: "/appliance",
   licence: "/appliance/licence",

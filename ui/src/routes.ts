@@ -21,6 +21,7 @@ const PAGES: [pattern: string, load: Load][] = [
   ['/c/:company/documents', () => import('./features/documents/Documents.svelte')],
   ['/c/:company/usage', () => import('./features/usage/Usage.svelte')],
   ['/c/:company/members', () => import('./features/members/Members.svelte')],
+  ['/c/:company/settings', () => import('./features/company/Company.svelte')],
   ['/account', () => import('./features/account/Account.svelte')],
   ['/appliance', () => import('./features/appliance/Health.svelte')],
   ['/appliance/licence', () => import('./features/licence/Licence.svelte')],

@@ -158,6 +158,7 @@ describe('news', () => {
       ...blankWidget(),
       id,
       next_run_at: null,
+      created_by: 'u',
       created_at: collected,
       updated_at: collected,
       sparkline: [],

@@ -75,6 +75,7 @@ export class PaletteEntries {
       ...(this.may('dev') ? [{ id: 'usage', label: 'Usage', icon: 'usage' as const, run: to(`${base}/usage`) }] : []),
     ];
     company.push({ id: 'members', label: 'Members', icon: 'user', run: to(`${base}/members`) });
+    company.push({ id: 'company', label: 'Company: name, export, end', icon: 'building', run: to(`${base}/settings`) });
     const admin: Entry[] = [
       { id: 'users', label: 'Users of the appliance', icon: 'user', run: to('/appliance/users') },
       { id: 'health', label: 'Appliance health', icon: 'health', run: to('/appliance') },
@@ -98,7 +99,7 @@ export class PaletteEntries {
     ];
     return [
       ...(this.may('member') ? company : []),
-      { id: 'account', label: 'Your account: password and sessions', icon: 'key', run: to('/account') },
+      { id: 'account', label: 'Your account: password, e-mail and sessions', icon: 'key', run: to('/account') },
       { id: 'theme', label: `Change the theme to ${nextTheme()}`, icon: 'moon', run: () => chooseTheme(nextTheme()) },
       { id: 'sign-out', label: 'Sign out', icon: 'logout', run: () => void signOut() },
     ];
