@@ -60,6 +60,8 @@ impl TestApp {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let mut all =
             BTreeMap::from([("AUTOMATION_VECTORSTORE_ENABLED".to_owned(), "1".to_owned()), ("AUTH_IDLE_TIMEOUT_MINUTES".to_owned(), "0".to_owned())]);
+        // The clock stands still, and with it the minute in which a test that waits may ask.
+        all.insert("ONSITE_USER_REQUESTS_PER_MINUTE".to_owned(), "0".to_owned());
         all.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         Self::open(folder, all, Arc::new(FakeClock::new(START))).await
     }
