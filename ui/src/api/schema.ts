@@ -4,6 +4,23 @@
  */
 
 export interface paths {
+    "/api/auth/forgot-password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ask for a link that replaces a forgotten password, by mail. The answer is the same whether the address has an account or not. */
+        post: operations["forgot_password"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/auth/login": {
         parameters: {
             query?: never;
@@ -13,7 +30,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Sign in with mail address and password. */
+        /** Sign in with mail address and password. Who has a second factor is asked for it (202). */
         post: operations["login"];
         delete?: never;
         options?: never;
@@ -55,6 +72,74 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/auth/second-step": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sign in: the second step, with a code. */
+        post: operations["second_step"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/auth/second-step/mail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Mail another code for a sign-in that waits for one. The earlier code does not count any more. */
+        post: operations["mail_another_code"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/auth/verify-email": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Verify a mail address by a link's token. */
+        post: operations["verify_email"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/billing": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Which checkouts are offered and ready. */
+        get: operations["get_billing"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/companies": {
         parameters: {
             query?: never;
@@ -85,6 +170,42 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        /** Give a company another name. For admins and owners. */
+        patch: operations["rename_company"];
+        trace?: never;
+    };
+    "/api/companies/{company}/api-keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** API keys, the newest first: all of the company's for its admins and owners, else the caller's own. */
+        get: operations["list_api_keys"];
+        put?: never;
+        /** Make a key that acts for the caller, within its scopes and never beyond the caller's role at that moment. The answer holds its only copy. */
+        post: operations["create_api_key"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/companies/{company}/api-keys/{api_key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** End a key at once. Admins and owners end any of the company's, others their own. */
+        delete: operations["revoke_api_key"];
         options?: never;
         head?: never;
         patch?: never;
@@ -202,11 +323,29 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The messages of a conversation, in order. */
+        /** The newest messages of a conversation, or those before one, in order. */
         get: operations["list_messages"];
         put?: never;
         /** Asks. The answer is a run that goes on whoever watches; follow `/chat-runs/{run}/events`. */
         post: operations["send_message"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/companies/{company}/deletion": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What would be lost with the company. For owners. */
+        get: operations["get_company_losses"];
+        put?: never;
+        /** Delete the company. For owners, who type its name. It is gone for everybody at once; for two weeks a system admin can undo that. */
+        post: operations["delete_company"];
         delete?: never;
         options?: never;
         head?: never;
@@ -264,6 +403,26 @@ export interface paths {
         };
         /** Fetch a document's file */
         get: operations["download_document"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/companies/{company}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Everything the company has, as one archive: JSON Lines and the documents' files. For owners.
+         * @description A tar that is made while it is sent; its last file is `manifest.json`: one without was cut off. Conversations of other members are theirs and not in it.
+         */
+        get: operations["export_company"];
         put?: never;
         post?: never;
         delete?: never;
@@ -334,7 +493,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** End a membership. Anybody may leave; admins and owners may remove members of at most their own role. */
+        /** End a membership. What the member made stays with the company; their automations rest until an admin takes them over. Anybody may leave; admins and owners may remove members of at most their own role. */
         delete: operations["remove_member"];
         options?: never;
         head?: never;
@@ -403,7 +562,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A run and the fate of its pages. */
+        /** A run and the fate of its pages, part by part in the order they were met. */
         get: operations["get_run"];
         put?: never;
         post?: never;
@@ -444,6 +603,23 @@ export interface paths {
         get: operations["follow_run"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/companies/{company}/transfer": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Hand the company over: the member becomes an owner, and the caller, an owner, an admin. */
+        post: operations["transfer_company"];
         delete?: never;
         options?: never;
         head?: never;
@@ -573,6 +749,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/companies/{company}/widgets/{widget}/take-over": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Takes a widget over: its schedule goes on, and the caller pays for it. For admins and owners. */
+        post: operations["take_over_widget"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/invitations/accept": {
         parameters: {
             query?: never;
@@ -599,7 +792,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Accept an invitation with a new account, which is signed in by it. */
+        /** Accept an invitation with a new account, which is signed in by it (201); where addresses are verified or codes are mailed it signs in next (202). */
         post: operations["accept_invitation_as_new"];
         delete?: never;
         options?: never;
@@ -624,6 +817,93 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/issuer": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether orders can be signed, and how many wait. */
+        get: operations["get_issuer"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/issuer/requests": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The newest orders. */
+        get: operations["list_issue_requests"];
+        put?: never;
+        /** Takes an order: signed at once where there is a key (201), else kept as `pending_signing_key` (202) and signed once there is one. */
+        post: operations["create_issue_request"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/issuer/requests/{request}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** An order, with its code once it is signed. */
+        get: operations["get_issue_request"];
+        put?: never;
+        post?: never;
+        /** Takes an order back that waits. A code that was signed is ended with `onsite license revoke`. */
+        delete: operations["withdraw_issue_request"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/issuer/requests/{request}/qr": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The code of an order as a QR picture (SVG). */
+        get: operations["get_issue_request_picture"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/issuer/requests/{request}/sign": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Tries again to sign an order that waits. */
+        post: operations["sign_issue_request"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/license": {
         parameters: {
             query?: never;
@@ -634,8 +914,42 @@ export interface paths {
         /** The state of the licence. */
         get: operations["get_license"];
         put?: never;
-        /** Enters a code: as JSON, as plain text, or as an uploaded file. It counts at once. */
+        /** Enters a code or a revocation list: as JSON, as plain text, as an uploaded file, or as a picture (PNG, JPEG) of its QR code. It counts at once. */
         post: operations["enter_license"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/license/request": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What to send to the vendor for a code that is bound to this installation. It holds nothing secret. */
+        get: operations["get_license_request"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/license/request/qr": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The same as a QR picture (SVG), for a telephone to carry. */
+        get: operations["get_license_request_picture"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -659,6 +973,75 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/me/email": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Give one's account another mail address. All other sessions end; sign in with the new address from now on. */
+        post: operations["change_email"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/factors/recovery-codes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make new recovery codes; the earlier ones do not count any more. The answer holds the only copy. */
+        post: operations["new_recovery_codes"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/factors/totp": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Begin to set up an authenticator app: it counts once a code of it is confirmed. One that is in use stays in use until then. */
+        post: operations["offer_totp"];
+        /** Remove the authenticator app and the recovery codes. */
+        delete: operations["remove_totp"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/factors/totp/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Confirm the app by its first code. All other sessions end; the answer holds the only copy of the recovery codes. */
+        post: operations["confirm_totp"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/me/password": {
         parameters: {
             query?: never;
@@ -676,6 +1059,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/me/security": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The caller's second factors, and how fresh their last proof is. */
+        get: operations["my_security"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/me/sessions": {
         parameters: {
             query?: never;
@@ -687,6 +1087,23 @@ export interface paths {
         get: operations["list_sessions"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/sessions/end-all": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sign out everywhere: end all of the caller's sessions, the one that asks too. */
+        post: operations["end_all_sessions"];
         delete?: never;
         options?: never;
         head?: never;
@@ -722,6 +1139,23 @@ export interface paths {
         post?: never;
         /** End one of the caller's sessions. */
         delete: operations["end_session"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/step-up": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Show again who one is, so that what asks for a fresh proof is open to this session for a while. */
+        post: operations["step_up"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -832,6 +1266,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/system-admin/deleted-companies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Companies that were deleted and can still be restored. For system admins. */
+        get: operations["list_deleted_companies"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/system-admin/deleted-companies/{company}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Undo the deletion of a company: its members have it back as it was. For system admins. */
+        post: operations["restore_company"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/system-admin/egress/log": {
         parameters: {
             query?: never;
@@ -879,6 +1347,57 @@ export interface paths {
         post?: never;
         /** Stops allowing a destination. What is under way ends by itself. */
         delete: operations["remove_egress_rule"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/system-admin/encryption": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How secrets and personal fields are encrypted at rest. */
+        get: operations["encryption_at_rest"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/system-admin/mail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How mail leaves, and the newest mails. */
+        get: operations["list_mail"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/system-admin/mail/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Send a mail, to see whether it arrives. */
+        post: operations["test_mail"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -933,6 +1452,23 @@ export interface paths {
         head?: never;
         /** Keep an account out, or let it in again. */
         patch: operations["change_user"];
+        trace?: never;
+    };
+    "/api/system-admin/users/{user}/factors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Take an account's second factors away: its owner lost their device and their recovery codes. */
+        delete: operations["remove_user_factors"];
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/system-admin/users/{user}/password-reset": {
@@ -1010,6 +1546,8 @@ export interface components {
         AcceptRequest: {
             name: string;
             password: string;
+            /** @description `cookie` (for browsers) unless given. */
+            session?: components["schemas"]["SessionKind"];
             token: string;
         };
         AccountList: {
@@ -1047,6 +1585,42 @@ export interface components {
              * @description Tokens of the prompt.
              */
             prompt: number;
+        };
+        ApiKey: {
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            expires_at: string;
+            id: string;
+            /**
+             * Format: date-time
+             * @description To the minute.
+             */
+            last_used_at?: string | null;
+            name: string;
+            /** @description The key's first characters, to recognise it by. */
+            prefix: string;
+            /** @description `read`, `recall`, `chat`, `automations`, `documents`, `usage`. */
+            scopes: string[];
+            /** @description `active`, `expired` or `revoked`. */
+            state: string;
+            /** @description For whom it acts. */
+            user_id: string;
+            user_name: string;
+        };
+        ApiKeyList: {
+            api_keys: components["schemas"]["ApiKey"][];
+        };
+        ApiKeyRequest: {
+            /**
+             * Format: int32
+             * @description From 1 to 365.
+             */
+            expires_in_days: number;
+            /** @description What it is for, in its owner's words. */
+            name: string;
+            /** @description At least one of `read`, `recall`, `chat`, `automations`, `documents`, `usage`. */
+            scopes: string[];
         };
         /** @description A question that will be answered. */
         Asked: {
@@ -1086,6 +1660,14 @@ export interface components {
              * @description Its place, from 1, without gaps.
              */
             sequence: number;
+        };
+        BillingView: {
+            /** @description The checkout of licences for appliances. */
+            on_prem_checkout: components["schemas"]["Checkout"];
+        };
+        ChangeEmailRequest: {
+            email: string;
+            present_password: string;
         };
         ChangePasswordRequest: {
             password: string;
@@ -1138,6 +1720,13 @@ export interface components {
          * @enum {string}
          */
         ChatRunState: "queued" | "running" | "succeeded" | "failed" | "cancelled";
+        Checkout: {
+            /** @description Only an issuer (`ONSITE=0`) sells. */
+            offered: boolean;
+            ready: boolean;
+            /** @description Why it is not ready: `onprem_license_signing_not_configured`. */
+            reasons: string[];
+        };
         /**
          * @description What a chunk is.
          * @enum {string}
@@ -1190,6 +1779,10 @@ export interface components {
             /** @description Address of the page; absent for a document. */
             url?: string | null;
         };
+        CodeRequest: {
+            /** @description Six digits of the app. */
+            code: string;
+        };
         /** @description A company, as one of its members sees it. */
         Company: {
             /** Format: date-time */
@@ -1215,6 +1808,8 @@ export interface components {
         };
         Conversations: {
             conversations: components["schemas"]["Conversation"][];
+            /** @description Where the next part begins (`before`); null when there is none. */
+            next_before?: string | null;
         };
         /** @description A widget's crawl policy. */
         CrawlPolicy: {
@@ -1269,10 +1864,30 @@ export interface components {
             /** Format: int64 */
             spent: number;
         };
+        DeletedList: {
+            companies: components["schemas"]["DeletedView"][];
+        };
+        DeletedView: {
+            /** Format: date-time */
+            deleted_at: string;
+            id: string;
+            name: string;
+            /**
+             * Format: date-time
+             * @description From then on it cannot be restored, and its rows are removed.
+             */
+            purged_after: string;
+        };
+        DeletionRequest: {
+            /** @description The company's name, typed by whoever deletes it. */
+            name: string;
+        };
         /** @description A company's documents. */
         DocumentList: {
             /** @description The latest version of each, newest first. */
             documents: components["schemas"]["DocumentView"][];
+            /** @description Where the next part begins (`before`); null when there is none. */
+            next_before?: string | null;
             /**
              * Format: int64
              * @description The largest file that is taken, bytes.
@@ -1378,6 +1993,29 @@ export interface components {
             port?: number | null;
             reason: string;
         };
+        EncryptionView: {
+            /** @description Earlier keys that are still needed. */
+            earlier_keys: string[];
+            /** @description Which key encrypts now; it says nothing about the key. */
+            key_id?: string | null;
+            /** @description Whether there is a key (`DB_ENCRYPTION_KEY`). Without one this is the critical finding `encryption_at_rest`. */
+            key_set: boolean;
+            /**
+             * Format: int64
+             * @description Values that are encrypted with it.
+             */
+            values: number;
+            /**
+             * Format: int64
+             * @description Of those, how many are not encrypted.
+             */
+            values_unencrypted: number;
+            /**
+             * Format: int64
+             * @description Values that are still under an earlier key, or not encrypted: they are encrypted anew while the server serves.
+             */
+            values_waiting: number;
+        };
         EndedView: {
             /** @description How many sessions were open. */
             ended: number;
@@ -1439,6 +2077,16 @@ export interface components {
             /** @description The statement, without markup and reference marks. */
             text: string;
         };
+        ForgotPasswordRequest: {
+            email: string;
+        };
+        FreshView: {
+            /**
+             * Format: date-time
+             * @description Until when what asks for a fresh proof is open to this session.
+             */
+            fresh_until: string;
+        };
         /**
          * @description Age as a share of the time after which something is stale.
          * @enum {string}
@@ -1495,6 +2143,64 @@ export interface components {
             has_account: boolean;
             role: string;
         };
+        IssueRequestList: {
+            requests: components["schemas"]["IssueRequestView"][];
+        };
+        /** @description An order with what became of it. */
+        IssueRequestView: {
+            code?: components["schemas"]["IssuedCode"] | null;
+            company: string;
+            /** Format: date-time */
+            created_at: string;
+            created_by: string;
+            customer: string;
+            /** Format: int32 */
+            days: number;
+            development: boolean;
+            /** Format: int32 */
+            grace_days: number;
+            id: string;
+            install_id?: string | null;
+            plan: string;
+            /**
+             * Format: int32
+             * @description As ordered; null = the plan's.
+             */
+            seats?: number | null;
+            /** Format: date-time */
+            signed_at?: string | null;
+            /** @description `pending_signing_key`, `signed` or `withdrawn`. */
+            status: string;
+        };
+        /** @description The code of an order that was signed. */
+        IssuedCode: {
+            /** Format: date-time */
+            expires_at: string;
+            /** @description The text of the file. */
+            file: string;
+            /** @description What to call the file. */
+            file_name: string;
+            id: string;
+            key_id: string;
+            /** @description The one line, to paste. */
+            line: string;
+            /** Format: date-time */
+            not_before: string;
+            /** Format: int32 */
+            seats: number;
+            /** Format: int64 */
+            seq: number;
+        };
+        IssuerView: {
+            /**
+             * Format: int64
+             * @description Orders that wait for a key.
+             */
+            pending: number;
+            /** @description Keys of the plans that can be ordered. */
+            plans: string[];
+            signing: components["schemas"]["SigningView"];
+        };
         JoinedView: {
             company: string;
             company_id: string;
@@ -1521,14 +2227,54 @@ export interface components {
             state: components["schemas"]["RunState"];
         };
         LicenceChip: {
+            /**
+             * Format: date-time
+             * @description A moment known to have passed that the server's clock is more than a day behind.
+             */
+            clock_suspect?: string | null;
+            /**
+             * Format: int32
+             * @description Days until the code ends; 0 once it has.
+             */
+            days_left?: number | null;
             /** Format: date-time */
             expires_at?: string | null;
+            /**
+             * Format: date-time
+             * @description The end of the days of grace.
+             */
+            grace_until?: string | null;
+            /** @description The step on the way to the end that has been reached: `days_60` to `days_1`, `grace`, `free_tier`. */
+            notice?: string | null;
             plan: string;
             /** @description `not_activated` or a reason code. */
             reason: string;
         };
+        /** @description A step on the way to a code's end. */
+        LicenceNotice: {
+            /** Format: date-time */
+            at: string;
+            /** @description `days_60`, `days_30`, `days_14`, `days_7`, `days_1`, `grace`, `free_tier` or `clock_suspect`. */
+            step: string;
+        };
+        /** @description A request for an activation code that is bound to this installation. */
+        LicenceRequestView: {
+            company?: string | null;
+            contact?: string | null;
+            /** @description The text of the file. */
+            file: string;
+            /** @description What to call the file. */
+            file_name: string;
+            install_id: string;
+            /** @description The one line, to paste. */
+            line: string;
+            /** Format: int64 */
+            seats_used: number;
+        };
         /** @description The licence as shown. */
         LicenceView: {
+            /** @description The one installation the code is for; null = any. */
+            bound_to?: string | null;
             /**
              * Format: date-time
              * @description A moment known to have passed that the server's clock is more than a day behind.
@@ -1542,6 +2288,8 @@ export interface components {
              */
             days_left?: number | null;
             development_build: boolean;
+            /** @description What was entered just now: `activation_code` or `revocation_list`; null when the licence is only looked at. */
+            entered?: string | null;
             /** Format: date-time */
             expires_at?: string | null;
             features: components["schemas"]["FeatureView"][];
@@ -1559,6 +2307,8 @@ export interface components {
              * @description The notice that is due: 60, 30, 14, 7 or 1 days before the end.
              */
             notice_days?: number | null;
+            /** @description What was said as the code neared its end, the oldest first. */
+            notices: components["schemas"]["LicenceNotice"][];
             /** @description The plan that applies now. */
             plan: string;
             plan_title: string;
@@ -1567,6 +2317,7 @@ export interface components {
             reason_text: string;
             /** @description What to do about it; empty when all is well. */
             remedy: string;
+            revocations?: components["schemas"]["RevocationsView"] | null;
             seats: components["schemas"]["Seats"];
         };
         Log: {
@@ -1575,12 +2326,92 @@ export interface components {
         LoginRequest: {
             email: string;
             password: string;
+            /** @description `cookie` (for browsers) unless given. */
+            session?: components["schemas"]["SessionKind"];
+        };
+        /** @description What would be lost with the company. */
+        LossesView: {
+            /** Format: int64 */
+            automations: number;
+            /**
+             * Format: int64
+             * @description Of all members; those of others are not in an export.
+             */
+            conversations: number;
+            /**
+             * Format: int64
+             * @description Of all versions.
+             */
+            document_bytes: number;
+            /**
+             * Format: int64
+             * @description The latest version of each.
+             */
+            documents: number;
+            /**
+             * Format: int64
+             * @description Open ones.
+             */
+            invitations: number;
+            /** Format: int64 */
+            members: number;
+            /** Format: int64 */
+            reports: number;
+            /**
+             * Format: int64
+             * @description For so many days a system admin can undo the deletion.
+             */
+            undone_within_days: number;
+        };
+        MailCodeRequest: {
+            /** @description From the answer of the first step. */
+            second_step: string;
+        };
+        MailList: {
+            /** @description Where it comes from. */
+            from: string;
+            /** @description Whether links can be mailed: `APP_BASE_URL` is set. */
+            links: boolean;
+            /** @description The newest first, at most 200. */
+            mails: components["schemas"]["MailView"][];
+            /** @description How mail leaves: `smtp`, `azure`, or `spool` (into the folder `mail` of the data folder). */
+            sender: string;
+        };
+        /** @description A mail without its text, which may hold a one-time link. */
+        MailView: {
+            /**
+             * Format: int32
+             * @description Tries so far.
+             */
+            attempts: number;
+            /** Format: date-time */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description When it was sent or given up.
+             */
+            ended_at?: string | null;
+            id: string;
+            /** @description `invitation`, `password_reset`, `verify_email`, `sign_in_code` or `test`. */
+            kind: string;
+            /** @description Why the last try failed, and what can be done. */
+            last_error?: string | null;
+            /**
+             * Format: date-time
+             * @description When it is tried next, while it waits.
+             */
+            next_at?: string | null;
+            recipient: string;
+            /** @description `waiting`, `sent` or `failed`. */
+            state: string;
         };
         Me: {
             /** @description The companies the caller belongs to, the oldest first. */
             companies: components["schemas"]["MyCompany"][];
             /** @description Whether the binary holds no vendor key and so trusts one given at run time. */
             development_build: boolean;
+            /** @description A second factor has to be set up before anything else (`second_factor_required`). */
+            must_enrol: boolean;
             user: components["schemas"]["User"];
             version: string;
         };
@@ -1606,6 +2437,8 @@ export interface components {
         };
         MemberList: {
             members: components["schemas"]["Member"][];
+            /** @description Where the next part begins (`before`); null when there is none. */
+            next_before?: string | null;
         };
         MemberRequest: {
             /** @description `owner`, `admin`, `dev`, `member` or `viewer`. */
@@ -1645,6 +2478,8 @@ export interface components {
         MessageRole: "user" | "assistant";
         Messages: {
             messages: components["schemas"]["Message"][];
+            /** @description Where the part with earlier messages ends (`before`); null when there are none. */
+            next_before?: string | null;
         };
         /** @description A key figure. */
         Metric: {
@@ -1691,9 +2526,14 @@ export interface components {
             /** @description `owner`, `admin`, `dev`, `member` or `viewer`. */
             role: string;
         };
+        NewApiKeyView: {
+            api_key: components["schemas"]["ApiKey"];
+            /** @description What a program presents as its bearer token. Shown only here. */
+            token: string;
+        };
         /** @description A code to enter. */
         NewCode: {
-            /** @description The line, or the text of the .onsite file. */
+            /** @description The line, or the text of the .onsite file; a revocation list too. */
             code: string;
         };
         NewCompanyRequest: {
@@ -1705,8 +2545,51 @@ export interface components {
         };
         NewInvitationView: {
             invitation: components["schemas"]["Invitation"];
+            /** @description Whether it is on its way by mail too. */
+            mailed: boolean;
             /** @description Opens the invitation, once. Shown only here: hand over the link `/invitation#TOKEN` of this appliance. */
             token: string;
+        };
+        /** @description An order. */
+        NewIssueRequest: {
+            /** @description The company as the appliance shows it; that of `request` when not given. */
+            company?: string | null;
+            /** @description The customer's key in your books: codes are counted per customer. */
+            customer: string;
+            /**
+             * Format: int32
+             * @description Days it lasts; 365 when not given.
+             */
+            days?: number | null;
+            /** @description A code that only development builds take. */
+            development?: boolean;
+            /** @description Limits that differ from the plan's; null = unlimited. */
+            features?: {
+                [key: string]: number | null;
+            };
+            /**
+             * Format: int32
+             * @description Days of grace; 14 when not given.
+             */
+            grace_days?: number | null;
+            /** @description The one installation it is for. */
+            install_id?: string | null;
+            /**
+             * Format: date-time
+             * @description When it begins; when it is signed, if not given.
+             */
+            not_before?: string | null;
+            /** @description Key of the plan. */
+            plan: string;
+            /** @description The customer's licence request (line or file): binds the code to that installation. */
+            request?: string | null;
+            /**
+             * Format: int32
+             * @description Active users; the plan's number when not given.
+             */
+            seats?: number | null;
+            /** @description Ids of codes that end with this one. */
+            supersedes?: string[];
         };
         NewRule: {
             /** @description Whether the host may resolve to an address that is not public. An address or network says so itself. */
@@ -1771,6 +2654,8 @@ export interface components {
         Opening: {
             /** @description The build honours keys of its environment, and every screen says so, sign-in too. */
             development_build: boolean;
+            /** @description A forgotten password can be replaced by a link that is mailed. */
+            mails_links: boolean;
             /** @description There is no system admin yet: the bootstrap token can be redeemed. */
             setup_open: boolean;
             /** @description Whether the request carries a session that has not ended. */
@@ -1830,9 +2715,16 @@ export interface components {
         PasswordResetView: {
             /** Format: date-time */
             expires_at: string;
+            /** @description Whether it is on its way to the account's owner by mail too. */
+            mailed: boolean;
             /** @description Replaces the password, once. Shown only here: hand over the link `/password-reset#TOKEN` of this appliance. */
             token: string;
         };
+        /**
+         * @description Why a widget is paused though nobody paused it: whoever pays for its schedule has lost their place.
+         * @enum {string}
+         */
+        PausedReason: "maker_left" | "maker_disabled";
         Point: {
             as_of?: string | null;
             /** Format: date-time */
@@ -1845,15 +2737,28 @@ export interface components {
             /** @description The question: at most 32 KiB. */
             text: string;
         };
+        QueuedView: {
+            /** @description The mail, to be found in the list. */
+            id: string;
+        };
         Readiness: {
             ready: boolean;
-            /** @description Codes of what stands in the way: `database_unavailable`, `disk_full` (reading works, writing does not), `stopping`. */
+            /**
+             * @description Codes of what stands in the way: `database_unavailable`, `disk_full` (reading works, writing does not), `stopping`. On an issuer also
+             *     `onprem_license_signing_not_configured`, with which it stays ready: orders are taken and wait for the key.
+             */
             reasons: string[];
+        };
+        RecoveryCodesView: {
+            /** @description Each opens one sign-in in place of the app. Shown only here. */
+            recovery_codes: string[];
         };
         RedeemRequest: {
             email: string;
             name: string;
             password: string;
+            /** @description `cookie` (for browsers) unless given. */
+            session?: components["schemas"]["SessionKind"];
             token: string;
         };
         Rename: {
@@ -1904,6 +2809,8 @@ export interface components {
             title: string;
         };
         ReportList: {
+            /** @description Where the next part begins (`before`); null when there is none. */
+            next_before?: string | null;
             reports: components["schemas"]["ReportHead"][];
         };
         /** @description A table of a source. */
@@ -1946,6 +2853,14 @@ export interface components {
             /** @description Best first. */
             results: components["schemas"]["ResultView"][];
         };
+        RevocationsView: {
+            /** @description How many codes are on it. */
+            codes: number;
+            /** Format: date-time */
+            issued_at: string;
+            /** Format: int64 */
+            number: number;
+        };
         RowList: {
             /**
              * Format: int64
@@ -1975,6 +2890,11 @@ export interface components {
             ingest: components["schemas"]["IngestState"];
             /** Format: int32 */
             metrics: number;
+            /**
+             * Format: int64
+             * @description Where the next part of its pages begins (`before`); absent when there is none.
+             */
+            next_before?: number | null;
             notice?: components["schemas"]["RunError"] | null;
             /** @description Only where a single run is asked for. */
             pages?: components["schemas"]["Page"][] | null;
@@ -2001,6 +2921,8 @@ export interface components {
             remedy: string;
         };
         RunList: {
+            /** @description Where the next part begins (`before`); null when there is none. */
+            next_before?: string | null;
             runs: components["schemas"]["Run"][];
         };
         /**
@@ -2037,6 +2959,47 @@ export interface components {
             /** Format: int64 */
             used: number;
         };
+        SecondStepRequest: {
+            code: string;
+            /** @description `totp`, `recovery_code` or `email`. */
+            method: string;
+            /** @description From the answer of the first step. */
+            second_step: string;
+            /** @description `cookie` (for browsers) unless given. */
+            session?: components["schemas"]["SessionKind"];
+        };
+        /** @description A right password that is not enough. */
+        SecondStepView: {
+            /**
+             * Format: date-time
+             * @description Until when.
+             */
+            expires_at: string;
+            /** @description How the factor can be shown: `totp`, `recovery_code`, `email` (a code is on its way). */
+            methods: string[];
+            /** @description What to present with the factor. */
+            second_step: string;
+        };
+        /** @description What the caller has of second factors. */
+        SecurityView: {
+            /**
+             * Format: date-time
+             * @description Until when what asks for a fresh proof is open to this session.
+             */
+            fresh_until: string;
+            /**
+             * Format: int32
+             * @description Recovery codes that can still be used.
+             */
+            recovery_codes: number;
+            /** @description Whether everybody must have a second factor. */
+            required: boolean;
+            /**
+             * Format: date-time
+             * @description Since when there is an authenticator app; null = there is none.
+             */
+            totp_since?: string | null;
+        };
         Series: {
             name: string;
             points: components["schemas"]["Point"][];
@@ -2045,6 +3008,11 @@ export interface components {
         SeriesList: {
             series: components["schemas"]["Series"][];
         };
+        /**
+         * @description How the session is handed over.
+         * @enum {string}
+         */
+        SessionKind: "cookie" | "bearer";
         SessionList: {
             sessions: components["schemas"]["OpenSessionView"][];
         };
@@ -2084,6 +3052,15 @@ export interface components {
             setup: string;
             /** @description What the bootstrap token is good for: `live`, `expired`, `burnt`, or `none` when there is none. */
             token: string;
+        };
+        SigningView: {
+            /** @description The key that signs. */
+            key_id?: string | null;
+            /** @description Why, and what to do. */
+            message?: string | null;
+            ready: boolean;
+            /** @description `onprem_license_signing_not_configured` when orders have to wait. */
+            reason?: string | null;
         };
         SourceBody: {
             crawl?: components["schemas"]["CrawlPolicy"];
@@ -2137,9 +3114,18 @@ export interface components {
         Status: {
             development_build: boolean;
             egress: components["schemas"]["EgressChip"];
+            /** @description Whether this process issues activation codes (`ONSITE=0`). */
+            issuer: boolean;
             licence: components["schemas"]["LicenceChip"];
             version: string;
             work: components["schemas"]["Work"];
+        };
+        StepUpRequest: {
+            code?: string | null;
+            /** @description `totp` or `recovery_code`. */
+            method?: string | null;
+            /** @description The password, or `method` and `code`. */
+            password?: string | null;
         };
         /** @description A row of a table. */
         TableRow: {
@@ -2147,6 +3133,10 @@ export interface components {
             cells: string[];
             /** @description The row as the source has it. */
             evidence: components["schemas"]["EvidenceId"][];
+        };
+        TestMailRequest: {
+            /** @description To whom. */
+            to: string;
         };
         TokenRequest: {
             token: string;
@@ -2157,8 +3147,16 @@ export interface components {
              * @description When the session ends at the latest.
              */
             expires_at: string;
-            /** @description For programs: send it as `Authorization: Bearer`. Browsers have it in a cookie. */
-            token: string;
+            /** @description Only where a bearer session was asked for: send it as `Authorization: Bearer`. */
+            token?: string | null;
+        };
+        TotpOfferView: {
+            /** @description The same as a QR code. */
+            qr_svg: string;
+            /** @description To be typed into an app. */
+            secret: string;
+            /** @description To be opened by an app: `otpauth://totp/...`. */
+            uri: string;
         };
         TransactionView: {
             /**
@@ -2176,6 +3174,10 @@ export interface components {
             /** @description What that is called, where it is of this company: the automation of a run, a conversation, a document. */
             reference_name?: string | null;
             tx_type: string;
+        };
+        TransferRequest: {
+            /** @description The member who becomes an owner. */
+            user_id: string;
         };
         /**
          * @description Why a run was started.
@@ -2223,6 +3225,9 @@ export interface components {
             /** @description Whether they look after the whole appliance. */
             system_admin: boolean;
         };
+        VerifyEmailRequest: {
+            token: string;
+        };
         /**
          * @description Who may see a widget and what it found.
          * @enum {string}
@@ -2240,6 +3245,7 @@ export interface components {
             next_run_at?: string | null;
             objective: string;
             paused: boolean;
+            paused_reason?: components["schemas"]["PausedReason"] | null;
             schedule: components["schemas"]["Schedule"];
             source_config: components["schemas"]["SourceConfigView"];
             /** @description The headline over the last reports, oldest first. */
@@ -2269,6 +3275,8 @@ export interface components {
             visibility?: components["schemas"]["Visibility"] | null;
         };
         WidgetList: {
+            /** @description Where the next part begins (`before`); null when there is none. */
+            next_before?: string | null;
             widgets: components["schemas"]["Widget"][];
         };
         Work: {
@@ -2291,28 +3299,39 @@ export type AccountList = components['schemas']['AccountList'];
 export type AccountRequest = components['schemas']['AccountRequest'];
 export type AccountView = components['schemas']['AccountView'];
 export type AnswerTokens = components['schemas']['AnswerTokens'];
+export type ApiKey = components['schemas']['ApiKey'];
+export type ApiKeyList = components['schemas']['ApiKeyList'];
+export type ApiKeyRequest = components['schemas']['ApiKeyRequest'];
 export type Asked = components['schemas']['Asked'];
 export type AskedRun = components['schemas']['AskedRun'];
 export type AuditRow = components['schemas']['AuditRow'];
+export type BillingView = components['schemas']['BillingView'];
+export type ChangeEmailRequest = components['schemas']['ChangeEmailRequest'];
 export type ChangePasswordRequest = components['schemas']['ChangePasswordRequest'];
 export type Changes = components['schemas']['Changes'];
 export type ChatFailure = components['schemas']['ChatFailure'];
 export type ChatRun = components['schemas']['ChatRun'];
 export type ChatRunState = components['schemas']['ChatRunState'];
+export type Checkout = components['schemas']['Checkout'];
 export type ChunkType = components['schemas']['ChunkType'];
 export type ChunkView = components['schemas']['ChunkView'];
 export type Citation = components['schemas']['Citation'];
+export type CodeRequest = components['schemas']['CodeRequest'];
 export type Company = components['schemas']['Company'];
 export type CompanyList = components['schemas']['CompanyList'];
 export type Conversation = components['schemas']['Conversation'];
 export type Conversations = components['schemas']['Conversations'];
 export type CrawlPolicy = components['schemas']['CrawlPolicy'];
 export type DayTotal = components['schemas']['DayTotal'];
+export type DeletedList = components['schemas']['DeletedList'];
+export type DeletedView = components['schemas']['DeletedView'];
+export type DeletionRequest = components['schemas']['DeletionRequest'];
 export type DocumentList = components['schemas']['DocumentList'];
 export type DocumentView = components['schemas']['DocumentView'];
 export type EgressAttempt = components['schemas']['EgressAttempt'];
 export type EgressChip = components['schemas']['EgressChip'];
 export type EgressRule = components['schemas']['EgressRule'];
+export type EncryptionView = components['schemas']['EncryptionView'];
 export type EndedView = components['schemas']['EndedView'];
 export type ErrorBody = components['schemas']['ErrorBody'];
 export type ErrorEnvelope = components['schemas']['ErrorEnvelope'];
@@ -2320,6 +3339,8 @@ export type Evidence = components['schemas']['Evidence'];
 export type EvidenceId = components['schemas']['EvidenceId'];
 export type FeatureView = components['schemas']['FeatureView'];
 export type Finding = components['schemas']['Finding'];
+export type ForgotPasswordRequest = components['schemas']['ForgotPasswordRequest'];
+export type FreshView = components['schemas']['FreshView'];
 export type Freshness = components['schemas']['Freshness'];
 export type HeadlineView = components['schemas']['HeadlineView'];
 export type Health = components['schemas']['Health'];
@@ -2328,12 +3349,22 @@ export type Invitation = components['schemas']['Invitation'];
 export type InvitationList = components['schemas']['InvitationList'];
 export type InvitationRequest = components['schemas']['InvitationRequest'];
 export type InvitedView = components['schemas']['InvitedView'];
+export type IssueRequestList = components['schemas']['IssueRequestList'];
+export type IssueRequestView = components['schemas']['IssueRequestView'];
+export type IssuedCode = components['schemas']['IssuedCode'];
+export type IssuerView = components['schemas']['IssuerView'];
 export type JoinedView = components['schemas']['JoinedView'];
 export type LatestView = components['schemas']['LatestView'];
 export type LicenceChip = components['schemas']['LicenceChip'];
+export type LicenceNotice = components['schemas']['LicenceNotice'];
+export type LicenceRequestView = components['schemas']['LicenceRequestView'];
 export type LicenceView = components['schemas']['LicenceView'];
 export type Log = components['schemas']['Log'];
 export type LoginRequest = components['schemas']['LoginRequest'];
+export type LossesView = components['schemas']['LossesView'];
+export type MailCodeRequest = components['schemas']['MailCodeRequest'];
+export type MailList = components['schemas']['MailList'];
+export type MailView = components['schemas']['MailView'];
 export type Me = components['schemas']['Me'];
 export type Member = components['schemas']['Member'];
 export type MemberList = components['schemas']['MemberList'];
@@ -2345,10 +3376,12 @@ export type Metric = components['schemas']['Metric'];
 export type MetricChange = components['schemas']['MetricChange'];
 export type ModelTotal = components['schemas']['ModelTotal'];
 export type MyCompany = components['schemas']['MyCompany'];
+export type NewApiKeyView = components['schemas']['NewApiKeyView'];
 export type NewCode = components['schemas']['NewCode'];
 export type NewCompanyRequest = components['schemas']['NewCompanyRequest'];
 export type NewConversation = components['schemas']['NewConversation'];
 export type NewInvitationView = components['schemas']['NewInvitationView'];
+export type NewIssueRequest = components['schemas']['NewIssueRequest'];
 export type NewRule = components['schemas']['NewRule'];
 export type NewWidget = components['schemas']['NewWidget'];
 export type NoticeView = components['schemas']['NoticeView'];
@@ -2360,9 +3393,12 @@ export type PageFate = components['schemas']['PageFate'];
 export type PageView = components['schemas']['PageView'];
 export type Pagination = components['schemas']['Pagination'];
 export type PasswordResetView = components['schemas']['PasswordResetView'];
+export type PausedReason = components['schemas']['PausedReason'];
 export type Point = components['schemas']['Point'];
 export type Question = components['schemas']['Question'];
+export type QueuedView = components['schemas']['QueuedView'];
 export type Readiness = components['schemas']['Readiness'];
+export type RecoveryCodesView = components['schemas']['RecoveryCodesView'];
 export type RedeemRequest = components['schemas']['RedeemRequest'];
 export type Rename = components['schemas']['Rename'];
 export type Report = components['schemas']['Report'];
@@ -2373,6 +3409,7 @@ export type ReportTable = components['schemas']['ReportTable'];
 export type ResetPasswordRequest = components['schemas']['ResetPasswordRequest'];
 export type ResultView = components['schemas']['ResultView'];
 export type Results = components['schemas']['Results'];
+export type RevocationsView = components['schemas']['RevocationsView'];
 export type RowList = components['schemas']['RowList'];
 export type Rules = components['schemas']['Rules'];
 export type Run = components['schemas']['Run'];
@@ -2381,28 +3418,38 @@ export type RunList = components['schemas']['RunList'];
 export type RunState = components['schemas']['RunState'];
 export type Schedule = components['schemas']['Schedule'];
 export type Seats = components['schemas']['Seats'];
+export type SecondStepRequest = components['schemas']['SecondStepRequest'];
+export type SecondStepView = components['schemas']['SecondStepView'];
+export type SecurityView = components['schemas']['SecurityView'];
 export type Series = components['schemas']['Series'];
 export type SeriesList = components['schemas']['SeriesList'];
+export type SessionKind = components['schemas']['SessionKind'];
 export type SessionList = components['schemas']['SessionList'];
 export type SessionView = components['schemas']['SessionView'];
 export type Setting = components['schemas']['Setting'];
 export type Settings = components['schemas']['Settings'];
 export type SetupView = components['schemas']['SetupView'];
+export type SigningView = components['schemas']['SigningView'];
 export type SourceBody = components['schemas']['SourceBody'];
 export type SourceClass = components['schemas']['SourceClass'];
 export type SourceConfigView = components['schemas']['SourceConfigView'];
 export type SourceRef = components['schemas']['SourceRef'];
 export type SparkPoint = components['schemas']['SparkPoint'];
 export type Status = components['schemas']['Status'];
+export type StepUpRequest = components['schemas']['StepUpRequest'];
 export type TableRow = components['schemas']['TableRow'];
+export type TestMailRequest = components['schemas']['TestMailRequest'];
 export type TokenRequest = components['schemas']['TokenRequest'];
 export type TokenView = components['schemas']['TokenView'];
+export type TotpOfferView = components['schemas']['TotpOfferView'];
 export type TransactionView = components['schemas']['TransactionView'];
+export type TransferRequest = components['schemas']['TransferRequest'];
 export type Trigger = components['schemas']['Trigger'];
 export type TypeTotal = components['schemas']['TypeTotal'];
 export type UploadForm = components['schemas']['UploadForm'];
 export type UsageView = components['schemas']['UsageView'];
 export type User = components['schemas']['User'];
+export type VerifyEmailRequest = components['schemas']['VerifyEmailRequest'];
 export type Visibility = components['schemas']['Visibility'];
 export type Widget = components['schemas']['Widget'];
 export type WidgetChange = components['schemas']['WidgetChange'];
@@ -2410,6 +3457,45 @@ export type WidgetList = components['schemas']['WidgetList'];
 export type Work = components['schemas']['Work'];
 export type $defs = Record<string, never>;
 export interface operations {
+    forgot_password: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ForgotPasswordRequest"];
+            };
+        };
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `no_mail` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `too_many_tries` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
     login: {
         parameters: {
             query?: never;
@@ -2431,8 +3517,26 @@ export interface operations {
                     "application/json": components["schemas"]["SessionView"];
                 };
             };
+            /** @description A second factor is asked for */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SecondStepView"];
+                };
+            };
             /** @description `wrong_credentials` */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `email_not_verified` */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2524,6 +3628,153 @@ export interface operations {
             };
         };
     };
+    second_step: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SecondStepRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionView"];
+                };
+            };
+            /** @description `wrong_code` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `sign_in_ended` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `too_many_tries` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    mail_another_code: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MailCodeRequest"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `no_more_mail` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `sign_in_ended` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `too_many_tries` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    verify_email: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["VerifyEmailRequest"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `link_ended` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    get_billing: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BillingView"];
+                };
+            };
+        };
+    };
     list_companies: {
         parameters: {
             query?: never;
@@ -2610,6 +3861,165 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Company"];
                 };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    rename_company: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                company: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewCompanyRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Company"];
+                };
+            };
+            /** @description `role_too_low` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `invalid_field` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    list_api_keys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                company: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiKeyList"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    create_api_key: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                company: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApiKeyRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewApiKeyView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `too_many_keys` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `invalid_field` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    revoke_api_key: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                company: string;
+                api_key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             404: {
                 headers: {
@@ -2724,7 +4134,12 @@ export interface operations {
     };
     list_conversations: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Where this part begins: `next_before` of the answer before. */
+                before?: string;
+                /** @description At most so many, up to 500. */
+                limit?: number;
+            };
             header?: never;
             path: {
                 company: string;
@@ -2838,7 +4253,12 @@ export interface operations {
     };
     list_messages: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Where this part begins: `next_before` of the answer before. */
+                before?: string;
+                /** @description At most so many, up to 500. */
+                limit?: number;
+            };
             header?: never;
             path: {
                 company: string;
@@ -2884,9 +4304,101 @@ export interface operations {
             };
         };
     };
-    list_documents: {
+    get_company_losses: {
         parameters: {
             query?: never;
+            header?: never;
+            path: {
+                company: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LossesView"];
+                };
+            };
+            /** @description `role_too_low` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    delete_company: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                company: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DeletionRequest"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `role_too_low`, `step_up_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `not_its_name` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    list_documents: {
+        parameters: {
+            query?: {
+                /** @description Where this part begins: `next_before` of the answer before. */
+                before?: string;
+                /** @description At most so many, up to 500. */
+                limit?: number;
+            };
             header?: never;
             path: {
                 company: string;
@@ -3051,6 +4563,45 @@ export interface operations {
             };
         };
     };
+    export_company: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                company: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A tar */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-tar": unknown;
+                };
+            };
+            /** @description `role_too_low`, `step_up_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
     list_invitations: {
         parameters: {
             query?: never;
@@ -3188,7 +4739,12 @@ export interface operations {
     };
     list_members: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Where this part begins: `next_before` of the answer before. */
+                before?: string;
+                /** @description At most so many, up to 500. */
+                limit?: number;
+            };
             header?: never;
             path: {
                 company: string;
@@ -3233,7 +4789,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description `role_too_low` */
+            /** @description `role_too_low`, `step_up_required` */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3283,7 +4839,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description `role_too_low` */
+            /** @description `role_too_low`, `step_up_required` */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -3341,14 +4897,15 @@ export interface operations {
     };
     recall: {
         parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                company: string;
+            query: {
                 /** @description The question. */
                 q: string;
                 /** @description Most results: 1 to 50, 8 unless said. */
-                k: number | null;
+                k?: number;
+            };
+            header?: never;
+            path: {
+                company: string;
             };
             cookie?: never;
         };
@@ -3414,7 +4971,12 @@ export interface operations {
     };
     get_run: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Where this part begins: `next_before` of the answer before. */
+                before?: string;
+                /** @description At most so many, up to 500. */
+                limit?: number;
+            };
             header?: never;
             path: {
                 company: string;
@@ -3518,11 +5080,60 @@ export interface operations {
             };
         };
     };
+    transfer_company: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                company: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TransferRequest"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `role_too_low`, `step_up_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `invalid_field`: nobody it can be handed to */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
     get_usage: {
         parameters: {
             query?: {
                 /** @description Days back from now, 1 to 366; 30 when not given. */
-                days?: number | null;
+                days?: number;
             };
             header?: never;
             path: {
@@ -3574,6 +5185,10 @@ export interface operations {
     list_widgets: {
         parameters: {
             query?: {
+                /** @description Where this part begins: `next_before` of the answer before. */
+                before?: string;
+                /** @description At most so many, up to 500. */
+                limit?: number;
                 /** @description When the caller last looked: each widget then says which figures moved since. */
                 since?: string;
             };
@@ -3754,7 +5369,12 @@ export interface operations {
     };
     list_reports: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Where this part begins: `next_before` of the answer before. */
+                before?: string;
+                /** @description At most so many, up to 500. */
+                limit?: number;
+            };
             header?: never;
             path: {
                 company: string;
@@ -3784,7 +5404,12 @@ export interface operations {
     };
     list_runs: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Where this part begins: `next_before` of the answer before. */
+                before?: string;
+                /** @description At most so many, up to 500. */
+                limit?: number;
+            };
             header?: never;
             path: {
                 company: string;
@@ -3880,6 +5505,44 @@ export interface operations {
             };
         };
     };
+    take_over_widget: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                company: string;
+                widget: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Widget"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
     accept_invitation: {
         parameters: {
             query?: never;
@@ -3956,6 +5619,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SessionView"];
+                };
+            };
+            /** @description The account is made; sign in with it */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JoinedView"];
                 };
             };
             /** @description `seat_limit_reached` */
@@ -4053,6 +5725,264 @@ export interface operations {
             };
         };
     };
+    get_issuer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IssuerView"];
+                };
+            };
+            /** @description Not an issuer, or not a system admin */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    list_issue_requests: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IssueRequestList"];
+                };
+            };
+            /** @description Not an issuer, or not a system admin */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    create_issue_request: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewIssueRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IssueRequestView"];
+                };
+            };
+            /** @description `pending_signing_key` */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IssueRequestView"];
+                };
+            };
+            /** @description Not an issuer, or not a system admin */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `invalid_field` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    get_issue_request: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The order's id */
+                request: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IssueRequestView"];
+                };
+            };
+            /** @description Not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    withdraw_issue_request: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The order's id */
+                request: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Taken back */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `not_pending` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    get_issue_request_picture: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The order's id */
+                request: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The picture */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/svg+xml": string;
+                };
+            };
+            /** @description Not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `not_signed`, `picture_too_long` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    sign_issue_request: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The order's id */
+                request: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description With the status `signed`, or still `pending_signing_key` */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IssueRequestView"];
+                };
+            };
+            /** @description Not there */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `not_pending` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
     get_license: {
         parameters: {
             query?: never;
@@ -4082,6 +6012,7 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["NewCode"];
+                "image/png": string;
                 "multipart/form-data": string;
                 "text/plain": string;
             };
@@ -4095,12 +6026,104 @@ export interface operations {
                     "application/json": components["schemas"]["LicenceView"];
                 };
             };
-            /** @description The reason code, in words, with a remedy */
+            /** @description `step_up_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The reason code, in words, with a remedy; or `picture_unreadable` */
             422: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+        };
+    };
+    get_license_request: {
+        parameters: {
+            query?: {
+                /** @description The company, as it wants to be named; that of the present code when not given. */
+                company?: string;
+                /** @description Whom the vendor answers. */
+                contact?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LicenceRequestView"];
+                };
+            };
+            /** @description Not a system admin */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `invalid_field` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    get_license_request_picture: {
+        parameters: {
+            query?: {
+                /** @description The company, as it wants to be named; that of the present code when not given. */
+                company?: string;
+                /** @description Whom the vendor answers. */
+                contact?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The picture */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/svg+xml": string;
+                };
+            };
+            /** @description Not a system admin */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `invalid_field` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
             };
         };
     };
@@ -4122,6 +6145,253 @@ export interface operations {
                 };
             };
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    change_email: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChangeEmailRequest"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `wrong_password`, `step_up_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `email_taken` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `invalid_field` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `too_many_tries`, `busy` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    new_recovery_codes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodesView"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `step_up_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `no_factor` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    offer_totp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TotpOfferView"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `step_up_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    remove_totp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `step_up_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `no_factor` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    confirm_totp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CodeRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecoveryCodesView"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `wrong_code` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `nothing_offered` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `too_many_tries` */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4187,6 +6457,33 @@ export interface operations {
             };
         };
     };
+    my_security: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SecurityView"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
     list_sessions: {
         parameters: {
             query?: never;
@@ -4202,6 +6499,33 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SessionList"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    end_all_sessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EndedView"];
                 };
             };
             401: {
@@ -4267,6 +6591,64 @@ export interface operations {
                 };
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    step_up: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StepUpRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FreshView"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `wrong_password`, `wrong_code` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `invalid_field` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `too_many_tries`, `busy` */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4480,7 +6862,71 @@ export interface operations {
                     "application/x-ndjson": string;
                 };
             };
+            /** @description `step_up_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
             /** @description Not a system admin */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    list_deleted_companies: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeletedList"];
+                };
+            };
+            /** @description Not a system admin */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    restore_company: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                company: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4616,6 +7062,102 @@ export interface operations {
             };
         };
     };
+    encryption_at_rest: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EncryptionView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    list_mail: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MailList"];
+                };
+            };
+            /** @description Not a system admin */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    test_mail: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TestMailRequest"];
+            };
+        };
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueuedView"];
+                };
+            };
+            /** @description Not a system admin */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `invalid_field` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
     settings: {
         parameters: {
             query?: never;
@@ -4693,6 +7235,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorEnvelope"];
                 };
             };
+            /** @description `step_up_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4703,6 +7254,42 @@ export interface operations {
             };
             /** @description `last_system_admin` */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    remove_user_factors: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `step_up_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4729,6 +7316,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PasswordResetView"];
+                };
+            };
+            /** @description `step_up_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
                 };
             };
             404: {
