@@ -39,12 +39,11 @@ fn joining(token: &str) -> Value {
 
 /// Waits for the newest mail to be in a state.
 async fn newest(app: &TestApp, state: &str) -> Value {
-    for _ in 0..400 {
+    for _ in 0..10_000 {
         let mail = app.user.get("/api/system-admin/mail").await["mails"][0].clone();
         if mail["state"] == state && (state != "waiting" || mail["attempts"] != 0) {
             return mail;
         }
-        tokio::time::sleep(Duration::from_millis(25)).await;
     }
     panic!("the newest mail is not {state}: {}", app.user.get("/api/system-admin/mail").await);
 }
@@ -116,11 +115,10 @@ async fn a_mail_waits_for_its_rule_is_tried_again_and_given_up_when_it_is_refuse
     app.allow(server.address).await;
     server.refuse(&["451 4.7.1 greylisted, come back"]);
     app.advance(Duration::from_secs(31));
-    for _ in 0..400 {
+    for _ in 0..10_000 {
         if newest(&app, "waiting").await["attempts"] == 2 {
             break;
         }
-        tokio::time::sleep(Duration::from_millis(25)).await;
     }
     let waiting = newest(&app, "waiting").await;
     assert_eq!((&waiting["attempts"], waiting["last_error"].as_str().unwrap().contains("451 4.7.1 greylisted")), (&json!(2), true), "{waiting}");
