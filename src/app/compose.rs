@@ -10,21 +10,26 @@ use crate::base::seams::Seams;
 use crate::base::signal::{Nudge, Signals};
 use crate::base::tasks::Tasks;
 use crate::base::vault::{Keeping, Vault};
+use crate::base::web_origin::WebOrigin;
 use crate::config::Config;
 use crate::features::automations::{Automations, AutomationsParts, AutomationsSettings, BuiltInExtractor, Library, RecallIngester, WebCollector};
 use crate::features::chat::{Chat, ChatParts, ChatSettings};
+use crate::features::companies::CompanyCare;
 use crate::features::documents::{DocumentSettings, Documents};
 use crate::features::issuer::{Issuer, IssuerSettings, Signing};
 use crate::features::members::Members;
 use crate::features::setup::Setup;
 use crate::http::AppState;
+use crate::http::cors::Cors;
+use crate::http::hosts::Hosts;
 use crate::http::metrics::Metrics;
+use crate::http::rates::{RateSettings, Rates};
 use crate::http::state::Facts;
 use crate::jobs::chat_runner::ChatRunner;
 use crate::jobs::documents::DocumentIngest;
 use crate::jobs::{
-    ChatRetention, ClockMark, Driver, IdleMemory, Ingest, IssuerSigner, LicenceDropIn, LicenceWatch, MailOut, Reconciler, Retention, RunDriver,
-    Schedule, SecretRotation, SessionEnds,
+    ChatRetention, ClockMark, CompanyPurge, Driver, IdleMemory, Ingest, IssuerSigner, LicenceDropIn, LicenceWatch, MailOut, Reconciler, Retention,
+    RunDriver, Schedule, SecretRotation, SessionEnds,
 };
 use crate::model::installation::new_install_id;
 use crate::services::api_keys::ApiKeys;
@@ -106,6 +111,7 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
     let licensing = ground.licensing()?;
     let issuer = ground.issuer();
     let members = Members::new(store.clone(), seams.clone(), auth.clone(), licensing.clone(), outbox.clone());
+    let care = CompanyCare::new(store.clone(), seams.clone(), tasks.clone());
     let courier = Courier::new(store.clone(), seams.clone(), tasks.clone(), vault, egress.clone(), outbox.clone());
     let plans = Plans::new(licensing.clone());
     let ledger = ground.ledger().await?;
@@ -116,6 +122,7 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
     let automations = ground.automations(&egress, &plans, &ledger, &recall).await?;
 
     let facts = facts(config, certificate_fingerprint);
+    let rates = Rates::new(Arc::clone(&seams.clock), rate_settings(config));
     let (store, seams, tasks) = (store.clone(), seams.clone(), tasks.clone());
     let streams = Streams::new(store.clone(), signals.clone());
     let state = AppState {
@@ -123,6 +130,7 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
         audit,
         auth,
         automations,
+        care,
         chat,
         companies,
         config: Arc::new(ground.config),
@@ -137,6 +145,7 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
         metrics: Metrics::new(env!("CARGO_PKG_VERSION")),
         outbox,
         plans,
+        rates,
         readiness: Readiness::new(store.clone()),
         recall,
         seams,
@@ -253,24 +262,38 @@ impl Ground {
 }
 
 fn facts(config: &Config, certificate_fingerprint: Option<String>) -> Facts {
+    let plain_http = certificate_fingerprint.is_none();
+    let hosts = match config.server.app_base_url.as_deref().and_then(WebOrigin::parse) {
+        _ if plain_http => Hosts::Loopback,
+        Some(base) => Hosts::Canonical(base),
+        None => Hosts::Any,
+    };
     Facts {
         version: env!("CARGO_PKG_VERSION"),
-        plain_http: certificate_fingerprint.is_none(),
+        plain_http,
         certificate_fingerprint,
         request_timeout: Duration::from_secs(config.server.request_timeout_seconds),
         body_bytes_max: BODY_BYTES_MAX,
+        hosts,
+        cors: Cors::new(config.server.cors_allowed_origins.iter().filter_map(|origin| WebOrigin::parse(origin)).collect()),
     }
+}
+
+fn rate_settings(config: &Config) -> RateSettings {
+    let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    RateSettings { per_user: narrow(config.server.user_requests_per_minute), per_address: narrow(config.server.address_requests_per_minute) }
 }
 
 /// Starts the recurring tasks.
 pub fn start_jobs(composed: &Composed) {
     let Composed { state, store, dir, .. } = composed;
-    let AppState { auth, automations, chat, courier, documents, issuer, licensing, outbox, seams, secrets, tasks, .. } = state;
+    let AppState { auth, automations, care, chat, courier, documents, issuer, licensing, outbox, seams, secrets, tasks, .. } = state;
     let driver = Driver::new(tasks.clone(), seams.clone());
-    let jobs: [(Arc<dyn Reconciler>, Nudge); 15] = [
+    let jobs: [(Arc<dyn Reconciler>, Nudge); 16] = [
         (Arc::new(ChatRetention(chat.clone())), Nudge::default()),
         (Arc::new(ChatRunner::new(chat.clone())), chat.nudge()),
         (Arc::new(ClockMark(licensing.clone())), Nudge::default()),
+        (Arc::new(CompanyPurge(care.clone())), Nudge::default()),
         (Arc::new(DocumentIngest::new(documents.clone())), documents.nudge()),
         (Arc::new(IdleMemory(store.clone())), Nudge::default()),
         (Arc::new(Ingest(automations.clone())), automations.ingest_nudge()),

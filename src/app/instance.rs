@@ -132,7 +132,9 @@ impl Instance {
         let full = |error: StartError| error.or_disk_full(&dir);
         let tls = if dev { None } else { Some(tls::load_or_create(&dir.tls(), listen.ip(), seams.now()).map_err(|error| full(error.into()))?) };
         let tasks = Tasks::default();
-        let connections = Bounded::new(usize::try_from(config.server.connections_max).unwrap_or(2_000));
+        let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        let per_address = size(config.server.connections_per_address_max);
+        let connections = Bounded::new(size(config.server.connections_max), (per_address > 0).then_some(per_address));
         let certificate_fingerprint = tls.as_ref().map(|tls| tls.fingerprint.clone());
         let composed =
             compose::compose(Parts { dir: dir.clone(), config, seams, tasks: tasks.clone(), certificate_fingerprint }).await.map_err(full)?;

@@ -13,3 +13,4 @@ pub mod tasks;
 pub mod telemetry;
 pub mod text;
 pub mod vault;
+pub mod web_origin;

@@ -20,6 +20,8 @@ use definition::{Definition, Kind};
 use mail::{AzureAccount, SmtpServer};
 use sources::{Sources, Values};
 
+use crate::base::web_origin::WebOrigin;
+
 /// Below this a day's grant does not last for one run, unless it is allowed on purpose.
 const DAILY_FREE_FLOOR: u64 = 10_000;
 
@@ -161,6 +163,17 @@ impl Config {
             ));
         }
         problems.extend(self.mail_problems());
+        for origin in self.server.cors_allowed_origins.iter().filter(|origin| WebOrigin::parse(origin).is_none()) {
+            let what = format!("`{origin}` is not an origin");
+            problems.push(Problem::new("CORS_ALLOWED_ORIGINS", what, "name each exactly, as in https://app.example.com; there is no wildcard"));
+        }
+        if self.server.app_base_url.as_deref().is_some_and(|url| WebOrigin::parse(url).is_none()) {
+            problems.push(Problem::new(
+                "APP_BASE_URL",
+                "it is more than scheme, host and port",
+                "give it without a path, as in https://onsite.example.com",
+            ));
+        }
         problems
     }
 

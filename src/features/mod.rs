@@ -2,6 +2,7 @@
 
 pub mod automations;
 pub mod chat;
+pub mod companies;
 pub mod documents;
 pub mod issuer;
 pub mod members;

@@ -75,6 +75,7 @@ where
             return Err(key_not_allowed());
         }
         let caller = state.auth.authenticate(token).await?.ok_or_else(ApiError::unauthorized)?;
+        state.rates.by_user(&caller.user.id)?;
         parts.extensions.insert(caller.clone());
         Ok(Self(caller))
     }
@@ -231,6 +232,7 @@ where
         match session_token(&parts.headers, app.facts.session_cookie()) {
             Some(token) if is_meant_as_key(token) => {
                 let caller = app.api_keys.authenticate(token).await?;
+                app.rates.by_user(&caller.user.id)?;
                 let company = company_in_path(parts, state).await?;
                 with_key(parts, &app, caller, &company).await
             }
@@ -337,6 +339,23 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let member = CompanySession::from_request_parts(parts, state).await?;
         allowed(member.role, Role::Admin).map(|()| Self(member))
+    }
+}
+
+/// A member, signed in, whose company it is.
+#[derive(Clone, Debug)]
+pub struct CompanyOwner(pub CompanySession);
+
+impl<S> FromRequestParts<S> for CompanyOwner
+where
+    S: Send + Sync,
+    AppState: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let member = CompanySession::from_request_parts(parts, state).await?;
+        allowed(member.role, Role::Owner).map(|()| Self(member))
     }
 }
 

@@ -127,6 +127,42 @@ impl ApiError {
     }
 }
 
+/// An error that the router or an extractor answered in words of its own, put into the one form. What is in it already stays as it is.
+pub fn in_the_one_form(response: Response) -> Response {
+    let status = response.status();
+    let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    if !(status.is_client_error() || status.is_server_error()) || is_json {
+        return response;
+    }
+    let mut formed = bare(status).into_response();
+    for name in [header::ALLOW, header::RETRY_AFTER] {
+        if let Some(value) = response.headers().get(&name) {
+            formed.headers_mut().insert(name, value.clone());
+        }
+    }
+    formed
+}
+
+/// What a status alone says.
+fn bare(status: StatusCode) -> ApiError {
+    let error = |code: &'static str, message: &str| ApiError::new(status, code, message);
+    match status {
+        StatusCode::NOT_FOUND => ApiError::not_found(),
+        StatusCode::UNAUTHORIZED => ApiError::unauthorized(),
+        StatusCode::METHOD_NOT_ALLOWED => {
+            error("method_not_allowed", "This address does not know this method.").remedy("Use one of those that the header Allow names.")
+        }
+        StatusCode::PAYLOAD_TOO_LARGE => error("body_too_large", "The request's body is larger than this route takes.")
+            .remedy("Send less at once; files go to the documents route."),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => error("unsupported_media_type", "The request's body is not of the kind that this route reads."),
+        StatusCode::UNPROCESSABLE_ENTITY => error("invalid_field", "A part of the request does not hold what it should."),
+        StatusCode::TOO_MANY_REQUESTS => error("too_many_requests", "These are more requests than may come at once."),
+        StatusCode::SERVICE_UNAVAILABLE => error("unavailable", "The server cannot answer this now.").remedy("Try again in a moment."),
+        status if status.is_server_error() => error("internal_error", "Something went wrong on our side."),
+        _ => error("bad_request", "The request could not be read."),
+    }
+}
+
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {

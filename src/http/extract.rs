@@ -3,9 +3,9 @@
 use std::str::FromStr;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Query, Request};
-use axum::http::StatusCode;
+use axum::extract::{FromRequest, FromRequestParts, Multipart, Query, Request};
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
@@ -25,6 +25,10 @@ where
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        if !is_json(request.headers()) {
+            let error = ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body is not marked as JSON.");
+            return Err(error.remedy("Send JSON with the header Content-Type: application/json."));
+        }
         let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
             StatusCode::PAYLOAD_TOO_LARGE => {
                 ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The request's body is larger than this route takes.")
@@ -48,6 +52,17 @@ where
             .map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", format!("The body has more than one JSON value: {error}.")))?;
         Ok(Self(value))
     }
+}
+
+/// `application/json`, or a kind of its own that is JSON (`application/x+json`). A form of another site cannot send it unasked.
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = media_type(headers);
+    kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
+}
+
+fn media_type(headers: &HeaderMap) -> String {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 /// Which part of a list is asked for.
@@ -84,8 +99,48 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let query = Query::<PartQuery>::from_request_parts(parts, state).await;
-        let Query(PartQuery { before, limit }) = query.map_err(|rejection| ApiError::invalid("limit", rejection.body_text()))?;
+        let ValidQuery(PartQuery { before, limit }) = ValidQuery::from_request_parts(parts, state).await?;
         part(before, limit).map(Self)
+    }
+}
+
+/// The query string as type `T`. What does not fit is answered with the parameter's name.
+#[derive(Debug)]
+pub struct ValidQuery<T>(pub T);
+
+impl<T, S> FromRequestParts<S> for ValidQuery<T>
+where
+    T: DeserializeOwned,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        Query::try_from_uri(&parts.uri).map(|Query(query)| Self(query)).map_err(|rejection| {
+            let text = rejection.body_text();
+            let what = text.rsplit_once("query string: ").map_or(text.as_str(), |(_, what)| what);
+            // Either "k: invalid digit" or "missing field `q`".
+            let named = what.split_once(": ").map(|(name, _)| name).or_else(|| what.split('`').nth(1)).unwrap_or("query");
+            ApiError::invalid(named, format!("The query string does not have the expected form: {what}."))
+        })
+    }
+}
+
+/// A form with files. What is none is answered as such.
+#[derive(Debug)]
+pub struct Form(pub Multipart);
+
+impl<S: Send + Sync> FromRequest<S> for Form {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        if media_type(request.headers()) != "multipart/form-data" {
+            let error = ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body is not a form.");
+            return Err(error.remedy("Send a form with the file (multipart/form-data)."));
+        }
+        Multipart::from_request(request, state).await.map(Self).map_err(|_| {
+            ApiError::new(StatusCode::BAD_REQUEST, "form_unreadable", "The form names no boundary between its parts.")
+                .remedy("Let the program that sends the form write its Content-Type.")
+        })
     }
 }

@@ -2,9 +2,12 @@
 
 pub mod assets;
 pub mod caller;
+pub mod cors;
 pub mod errors;
 pub mod extract;
+pub mod hosts;
 pub mod metrics;
+pub mod rates;
 pub mod refusals;
 pub mod router;
 pub mod routes;

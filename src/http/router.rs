@@ -1,7 +1,7 @@
 //! Every route, and what all of them go through.
 
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
@@ -13,8 +13,9 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::errors::ApiError;
 use super::routes;
+use super::security::Guard;
 use super::state::AppState;
-use super::{assets, security};
+use super::{assets, hosts, security};
 
 #[derive(OpenApi)]
 #[openapi(info(
@@ -34,6 +35,7 @@ pub fn api() -> (Router<AppState>, Document) {
         .merge(routes::billing::routes())
         .merge(routes::chat_runs::routes())
         .merge(routes::companies::routes())
+        .merge(routes::company_ends::routes())
         .merge(routes::conversations::routes())
         .merge(routes::documents::routes())
         .merge(routes::egress::routes())
@@ -61,18 +63,48 @@ pub fn api() -> (Router<AppState>, Document) {
 /// The whole service for a given state.
 pub fn service(state: AppState) -> Router {
     let (routes, document) = api();
-    let (seams, tls) = (state.seams.clone(), !state.facts.plain_http);
+    let facts = &state.facts;
+    let guard = Guard { seams: state.seams.clone(), tls: !facts.plain_http, hosts: facts.hosts.clone(), cors: facts.cors.clone() };
     let openapi = Json(document);
     // A stream must not wait for a compressor's window to fill.
     let compressible = SizeAbove::new(1024).and(NotForContentType::new("text/event-stream")).and(NotForContentType::IMAGES);
-    routes
+    let inner = routes
         .route("/api/openapi.json", axum::routing::get(move || async move { openapi }))
         .fallback(assets::serve)
         .layer(DefaultBodyLimit::max(state.facts.body_bytes_max))
+        .layer(middleware::from_fn_with_state(state.clone(), admit))
         .layer(middleware::from_fn_with_state(state.clone(), measure))
         .layer(CompressionLayer::new().compress_when(compressible))
-        .layer(middleware::from_fn(move |request, next| security::envelope(seams.clone(), tls, request, next)))
-        .with_state(state)
+        .layer(middleware::from_fn(move |request, next| security::envelope(guard.clone(), request, next)))
+        .with_state(state);
+    Router::new().fallback_service(inner).layer(middleware::map_response(nothing_is_allowed_where_nothing_is))
+}
+
+/// The router adds to every answer of an address which methods it knows, outside of all layers of its own: to a 404 too, which then tells.
+async fn nothing_is_allowed_where_nothing_is(mut response: Response) -> Response {
+    if response.status() == StatusCode::NOT_FOUND {
+        response.headers_mut().remove(header::ALLOW);
+    }
+    response
+}
+
+/// Lets a request of the API in, unless its address asks too often, or setup is over and it asks for setup: then nothing is there, whatever the method.
+async fn admit(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    if !path.starts_with("/api/") {
+        return next.run(request).await;
+    }
+    if let Err(refusal) = state.rates.from_address(hosts::peer(&request)) {
+        return refusal.into_response();
+    }
+    if path == "/api/setup" || path.starts_with("/api/setup/") {
+        match state.setup.is_over().await {
+            Ok(false) => {}
+            Ok(true) => return ApiError::not_found().into_response(),
+            Err(error) => return ApiError::from(error).into_response(),
+        }
+    }
+    next.run(request).await
 }
 
 async fn measure(State(state): State<AppState>, request: Request, next: Next) -> Response {

@@ -10,6 +10,10 @@ pub fn needed(method: &Method, route: &str) -> Option<Scope> {
     let below = route.strip_prefix("/api/companies/{company}")?;
     let group = below.split('/').nth(1).unwrap_or_default();
     let reads = *method == Method::GET;
+    // Who takes an automation over pays for it from then on.
+    if below.ends_with("/take-over") {
+        return None;
+    }
     Some(match group {
         "" | "widgets" | "runs" | "reports" | "documents" if reads => Scope::Read,
         "recall" | "chunks" | "pages" if reads => Scope::Recall,
@@ -33,7 +37,18 @@ mod tests {
         assert_eq!(of(Method::POST, "/widgets/{widget}/runs"), Some(Scope::Automations));
         assert_eq!(of(Method::GET, "/recall"), Some(Scope::Recall));
         assert_eq!(of(Method::DELETE, "/documents/{document}"), Some(Scope::Documents));
-        for below in ["/members", "/members/{user}", "/invitations", "/api-keys", "/api-keys/{api_key}", "/something-new"] {
+        for below in [
+            "/export",
+            "/deletion",
+            "/transfer",
+            "/widgets/{widget}/take-over",
+            "/members",
+            "/members/{user}",
+            "/invitations",
+            "/api-keys",
+            "/api-keys/{api_key}",
+            "/something-new",
+        ] {
             assert_eq!([Method::GET, Method::POST, Method::DELETE].map(|method| of(method, below)), [None; 3], "{below}");
         }
         assert_eq!((of(Method::DELETE, ""), of(Method::PATCH, "")), (None, None));

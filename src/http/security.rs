@@ -1,11 +1,14 @@
-//! What every request and answer goes through: a request id, the browser's safety headers, and the refusal of cross-site writes.
+//! What every request and answer goes through: a request id, the name it was asked by, the browser's safety headers, the refusal of cross-site
+//! writes, and the one form of errors.
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::errors::ApiError;
+use super::cors::Cors;
+use super::errors::{ApiError, in_the_one_form};
+use super::hosts::Hosts;
 use crate::base::ids;
 use crate::base::seams::Seams;
 
@@ -21,7 +24,7 @@ pub fn request_id() -> String {
 
 /// Everything comes from this origin; nothing inline, nothing framed.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; \
-     manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+     manifest-src 'self'; object-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 const HEADERS: [(HeaderName, &str); 7] = [
     (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
@@ -33,19 +36,29 @@ const HEADERS: [(HeaderName, &str); 7] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
-/// Gives the request an id, answers within it, and sets the safety headers. `tls` adds HSTS.
-pub async fn envelope(seams: Seams, tls: bool, request: Request, next: Next) -> Response {
-    let id = format!("req_{}", ids::generate(&seams));
-    let started = seams.clock.elapsed();
+/// A year, and whatever is named below this host too.
+const TRANSPORT_SECURITY: HeaderValue = HeaderValue::from_static("max-age=31536000; includeSubDomains");
+
+/// What the envelope goes by.
+#[derive(Clone)]
+pub struct Guard {
+    /// Time and randomness.
+    pub seams: Seams,
+    /// Whether answers go over TLS, and so carry HSTS.
+    pub tls: bool,
+    /// Which names are answered.
+    pub hosts: Hosts,
+    /// Which other origins may call.
+    pub cors: Cors,
+}
+
+/// Gives the request an id, answers within it, and sets the safety headers.
+pub async fn envelope(guard: Guard, request: Request, next: Next) -> Response {
+    let id = format!("req_{}", ids::generate(&guard.seams));
+    let started = guard.seams.clock.elapsed();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let mut response = REQUEST_ID
-        .scope(id.clone(), async move {
-            match refuse_cross_site(request.method(), request.headers()) {
-                Some(refusal) => refusal.into_response(),
-                None => next.run(request).await,
-            }
-        })
-        .await;
+    let allowed = guard.cors.allowed(request.headers());
+    let mut response = REQUEST_ID.scope(id.clone(), async { in_the_one_form(answer(&guard, request, next).await) }).await;
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
         // An attachment brings a stricter policy of its own.
@@ -54,17 +67,33 @@ pub async fn envelope(seams: Seams, tls: bool, request: Request, next: Next) -> 
     if path.starts_with("/api/") {
         // What one person may see must not lie in a cache for the next.
         headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        guard.cors.mark(allowed, headers);
     }
-    if tls {
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    if guard.tls {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, TRANSPORT_SECURITY);
     }
     if let Ok(value) = HeaderValue::from_str(&id) {
         headers.insert("x-request-id", value);
     }
     // Debug: an appliance's operator reads one line a problem, not one a request.
-    let millis = seams.clock.elapsed().saturating_sub(started).as_millis();
+    let millis = guard.seams.clock.elapsed().saturating_sub(started).as_millis();
     tracing::debug!(request_id = id, %method, path, status = response.status().as_u16(), millis, "request");
     response
+}
+
+async fn answer(guard: &Guard, request: Request, next: Next) -> Response {
+    if let Some(refusal) = guard.hosts.refuse(&request) {
+        return refusal;
+    }
+    if let Some(answer) = guard.cors.preflight(&request) {
+        return answer;
+    }
+    if guard.cors.allowed(request.headers()).is_none()
+        && let Some(refusal) = refuse_cross_site(request.method(), request.headers())
+    {
+        return refusal.into_response();
+    }
+    next.run(request).await
 }
 
 /// A browser says where a request comes from. Its writes must come from our own pages, with a cookie or without: a form on

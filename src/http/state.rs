@@ -4,12 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::caller::{COOKIE_PLAIN, COOKIE_SECURE};
+use super::cors::Cors;
+use super::hosts::Hosts;
 use super::metrics::Metrics;
+use super::rates::Rates;
 use crate::base::seams::Seams;
 use crate::base::tasks::Tasks;
 use crate::config::Config;
 use crate::features::automations::Automations;
 use crate::features::chat::Chat;
+use crate::features::companies::CompanyCare;
 use crate::features::documents::Documents;
 use crate::features::issuer::Issuer;
 use crate::features::members::Members;
@@ -39,6 +43,8 @@ pub struct AppState {
     pub auth: Auth,
     /// Widgets, their runs and reports.
     pub automations: Automations,
+    /// Companies as a whole: name, export, end.
+    pub care: CompanyCare,
     /// Conversations and their answers.
     pub chat: Chat,
     /// Companies and their members.
@@ -67,6 +73,8 @@ pub struct AppState {
     pub metrics: Metrics,
     /// What a company may do.
     pub plans: Plans,
+    /// How often anybody may ask.
+    pub rates: Rates,
     /// Whether the appliance can do its work.
     pub readiness: Readiness,
     /// What was collected and uploaded, found again.
@@ -84,7 +92,7 @@ pub struct AppState {
 }
 
 /// Facts that do not change while the process runs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Facts {
     /// The version of this binary.
     pub version: &'static str,
@@ -96,6 +104,10 @@ pub struct Facts {
     pub request_timeout: Duration,
     /// The longest body of an ordinary request, bytes.
     pub body_bytes_max: usize,
+    /// Which names are answered.
+    pub hosts: Hosts,
+    /// Which other origins' pages may call.
+    pub cors: Cors,
 }
 
 impl Facts {

@@ -6,6 +6,7 @@
 pub mod chat_retention;
 pub mod chat_runner;
 pub mod clock_mark;
+pub mod company_purge;
 pub mod documents;
 pub mod driver;
 pub mod idle_memory;
@@ -23,6 +24,7 @@ pub mod session_ends;
 pub use chat_retention::ChatRetention;
 pub use chat_runner::ChatRunner;
 pub use clock_mark::ClockMark;
+pub use company_purge::CompanyPurge;
 pub use driver::{Driver, Reconciler};
 pub use idle_memory::IdleMemory;
 pub use ingest::Ingest;

@@ -1,5 +1,7 @@
 //! Companies: the tenants, and who belongs to them.
 
+use std::time::Duration;
+
 use super::ids::{CompanyId, UserId};
 use super::role::Role;
 use super::user::User;
@@ -40,4 +42,37 @@ pub struct Member {
     pub since: Timestamp,
     /// When they last used the appliance, to the minute; `None` = never.
     pub last_seen_at: Option<Timestamp>,
+}
+
+/// How long the deletion of a company can be undone. Its rows are removed afterwards.
+pub const DELETION_GRACE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+
+/// What a company holds: what would be lost with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompanyHoldings {
+    /// Its automations.
+    pub automations: u64,
+    /// Their reports.
+    pub reports: u64,
+    /// Its documents, the latest version of each.
+    pub documents: u64,
+    /// The bytes of all versions.
+    pub document_bytes: u64,
+    /// Conversations of all its members.
+    pub conversations: u64,
+    /// Its members.
+    pub members: u64,
+    /// Invitations that are open.
+    pub invitations: u64,
+}
+
+/// A company that was deleted and can still be restored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeletedCompany {
+    /// The company.
+    pub id: CompanyId,
+    /// Its name.
+    pub name: String,
+    /// When it was deleted.
+    pub deleted_at: Timestamp,
 }

@@ -1,5 +1,6 @@
 //! The rules a new password must keep. Length is what counts; only the obvious is refused besides.
 
+use super::leaked_passwords::is_leaked;
 use super::user::Email;
 use crate::base::secret::Secret;
 
@@ -74,6 +75,9 @@ pub enum PasswordRefusal {
     /// Among the first that a guesser tries.
     #[error("this password is among the most common ones")]
     Common,
+    /// Known to guessers because it leaked elsewhere.
+    #[error("this password is on a list of passwords that leaked from other places; choose one that nobody else has")]
+    Leaked,
 }
 
 impl NewPassword {
@@ -100,6 +104,9 @@ impl NewPassword {
         }
         if COMMON.contains(&lower.expose().as_str()) {
             return Err(PasswordRefusal::Common);
+        }
+        if is_leaked(lower.expose()) {
+            return Err(PasswordRefusal::Leaked);
         }
         Ok(Self(password))
     }
@@ -130,6 +137,7 @@ mod tests {
         assert_eq!(check("ada.lovelace"), Err(PasswordRefusal::SameAsOwner));
         assert_eq!(check("ada king LOVELACE"), Err(PasswordRefusal::SameAsOwner));
         assert_eq!(check("PasswordPassword"), Err(PasswordRefusal::Common));
+        assert_eq!(check(" LeaveMeAlone"), Err(PasswordRefusal::Leaked), "whatever its case and the spaces around it");
         assert_eq!(check("a goose crossed the yard"), Ok(()));
         assert_eq!(check(&"a goose ".repeat(128)), Ok(()));
     }

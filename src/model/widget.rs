@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use super::crawl::CrawlPolicy;
 use super::ids::{CompanyId, DocumentId, UserId, WidgetId};
 use super::invalid::Invalid;
+use super::paused::PausedReason;
 use super::role::Role;
 use super::schedule::Schedule;
 use crate::base::clock::Timestamp;
@@ -192,6 +193,8 @@ pub struct Widget {
     pub company_id: CompanyId,
     /// What it is.
     pub spec: WidgetSpec,
+    /// Why it is paused though nobody paused it.
+    pub paused_reason: Option<PausedReason>,
     /// When it is due next; none while paused or manual.
     pub next_run_at: Option<Timestamp>,
     /// Who made it, and pays for its scheduled runs.

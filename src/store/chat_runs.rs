@@ -71,7 +71,8 @@ impl Store {
             // One answer of a conversation at a time, in the order asked: the next question may rest on it.
             let mut statement = tx.prepare_cached(
                 "UPDATE chat_runs SET state = 'running', attempt = attempt + 1, started_at = ?1 WHERE id = (
-                   SELECT id FROM chat_runs q WHERE q.state = 'queued' AND NOT EXISTS
+                   SELECT id FROM chat_runs q WHERE q.state = 'queued'
+                   AND q.company_id NOT IN (SELECT c.id FROM companies c WHERE c.deleted_at IS NOT NULL AND c.purged_at IS NULL) AND NOT EXISTS
                      (SELECT 1 FROM chat_runs r WHERE r.conversation_id = q.conversation_id AND r.state = 'running')
                    ORDER BY queued_at, id LIMIT 1) RETURNING id",
             )?;

@@ -11,7 +11,8 @@ use crate::model::ids::{CompanyId, DocumentId};
 /// Versions of a name whose files and texts are kept, the latest counted: enough to go back after a mistake.
 const VERSIONS_KEPT: u32 = 5;
 /// Documents that wait and are not to be left alone for now.
-const WAITING: &str = "state IN ('stored', 'ingesting') AND deleted_at IS NULL AND (ingest_after IS NULL OR ingest_after <= ?1)";
+const WAITING: &str = "state IN ('stored', 'ingesting') AND deleted_at IS NULL AND (ingest_after IS NULL OR ingest_after <= ?1)
+    AND company_id NOT IN (SELECT c.id FROM companies c WHERE c.deleted_at IS NOT NULL AND c.purged_at IS NULL)";
 
 impl Store {
     /// Takes up a document that is to be made recallable, or whose ingest a restart cut off. Companies take turns: the one after `after` comes

@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::audit::append_audit;
 use super::companies::{self, insert_membership, read_company};
+use super::departures::inviter_still_may;
 use super::mail::{NewMail, insert_mail};
 use super::members::role_of;
 use super::sessions::insert_session;
@@ -143,6 +144,9 @@ fn accept(tx: &Connection, token_hash: [u8; 32], accepter: &Accepter, seats: Opt
     let state = invitation.state(at);
     if state != InvitationState::Open {
         return Ok(Acceptance::Ended(state));
+    }
+    if !inviter_still_may(tx, &invitation.company, &invitation.invited_by, invitation.role)? {
+        return Ok(Acceptance::Ended(InvitationState::Withdrawn));
     }
     let (user, origin) = match accepter {
         Accepter::NewAccount(new, _) | Accepter::NewAccountOnly(new, _) => {

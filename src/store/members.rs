@@ -5,7 +5,8 @@ use rusqlite::{Connection, OptionalExtension};
 use super::api_keys::end_keys;
 use super::audit::append_audit;
 use super::companies::insert_membership;
-use super::users::{USER_COLUMNS, read_user};
+use super::departures;
+use super::users::{USER_COLUMNS, read_user, user_in};
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
 use crate::model::audit::Entry;
@@ -73,6 +74,35 @@ impl Store {
         .await
     }
 
+    /// Hands a company over: `to` becomes an owner, and `by`, who has to be one, an admin.
+    ///
+    /// # Errors
+    /// When it could not be kept.
+    pub async fn transfer_company(
+        &self,
+        company: CompanyId,
+        by: UserId,
+        to: UserId,
+        at: Timestamp,
+        audit: Entry,
+    ) -> Result<MemberChanged, StoreError> {
+        self.write("transfer company", move |tx| {
+            if role_of(tx, &company, &by)? != Some(Role::Owner) {
+                return Ok(MemberChanged::NotAllowed);
+            }
+            let active = user_in(tx, &to)?.is_some_and(|user| user.disabled_at.is_none());
+            if by == to || !active || role_of(tx, &company, &to)?.is_none() {
+                return Ok(MemberChanged::NotThere);
+            }
+            insert_membership(tx, &company, &to, Role::Owner, at)?;
+            insert_membership(tx, &company, &by, Role::Admin, at)?;
+            departures::left(tx, &company, &by, Some(Role::Admin), at)?;
+            append_audit(tx, &audit)?;
+            Ok(MemberChanged::Done)
+        })
+        .await
+    }
+
     /// Changes or ends a membership, if the one who asks may do so at that moment. Anybody may end their own.
     ///
     /// # Errors
@@ -97,6 +127,7 @@ impl Store {
                     end_keys(tx, &change.member, Some(&change.company), change.at)?;
                 }
             }
+            departures::left(tx, &change.company, &change.member, change.role, change.at)?;
             append_audit(tx, &audit)?;
             Ok(MemberChanged::Done)
         })

@@ -6,7 +6,7 @@ use super::addresses::mark_verified;
 use super::audit::append_audit;
 use super::factors::remove_factors_in;
 use super::mail::{NewMail, insert_mail};
-use super::users::{HAS_EMAIL, USER_COLUMNS, read_user};
+use super::users::{HAS_EMAIL, USER_COLUMNS, read_user, user_in};
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
 use crate::model::audit::{Actor, Entry};
@@ -121,6 +121,47 @@ impl Store {
     pub async fn password_hash(&self, user: UserId) -> Result<Option<String>, StoreError> {
         self.read("read password hash", move |conn| {
             Ok(conn.query_row("SELECT password_hash FROM users WHERE id = ?1", [&user], |row| row.get(0)).optional()?)
+        })
+        .await
+    }
+
+    /// Replaces an account's hash by another of the same password, unless the password was changed meanwhile.
+    ///
+    /// # Errors
+    /// When it could not be kept.
+    pub async fn renew_password_hash(&self, user: UserId, old: String, new: String) -> Result<(), StoreError> {
+        self.write("renew password hash", move |tx| {
+            tx.execute("UPDATE users SET password_hash = ?3 WHERE id = ?1 AND password_hash = ?2", (&user, &old, &new))?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Gives an account another address, with which it signs in from now on; its sessions but `keep` and its links for a new password end.
+    /// False: the address has an account.
+    ///
+    /// # Errors
+    /// When it could not be kept.
+    pub async fn set_email(&self, user: UserId, email: Email, keep: SessionId, audit: Entry) -> Result<bool, StoreError> {
+        self.write("set email", move |tx| {
+            let Some(before) = user_in(tx, &user)?.map(|user| user.email) else { return Err(StoreError::corrupt("a session of nobody")) };
+            let holder = format!("SELECT users.id FROM users WHERE {HAS_EMAIL}");
+            let holder: Option<UserId> = tx.prepare_cached(&holder)?.query_row([&email], |row| row.get(0)).optional()?;
+            if holder.is_some_and(|holder| holder != user) {
+                return Ok(false);
+            }
+            // Nobody has shown that the new one reaches them.
+            tx.execute(
+                "UPDATE users SET email = sealed('users', 'email', ?1, ?2), email_index = indexed('users.email', ?2),
+                   email_verified_at = CASE WHEN ?3 THEN email_verified_at END WHERE id = ?1",
+                (&user, &email, before == email),
+            )?;
+            tx.execute("DELETE FROM email_verifications WHERE user_id = ?1", [&user])?;
+            tx.execute("DELETE FROM pending_sign_ins WHERE user_id = ?1", [&user])?;
+            tx.execute("UPDATE sessions SET ended_at = ?2 WHERE user_id = ?1 AND ended_at IS NULL AND id <> ?3", (&user, audit.at, &keep))?;
+            tx.execute("DELETE FROM password_resets WHERE user_id = ?1 AND used_at IS NULL", [&user])?;
+            append_audit(tx, &audit.detail(serde_json::json!({"before": before, "after": email})))?;
+            Ok(true)
         })
         .await
     }

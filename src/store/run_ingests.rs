@@ -10,7 +10,8 @@ use crate::model::run::{ATTEMPTS_MAX, IngestState, PAGES_NOT_READ, Run, RunError
 use crate::model::run_event::RunEvent;
 
 /// Ingests that wait and are not to be left alone for now. The first condition is the index's.
-const WAITING: &str = "ingest IN ('pending', 'running') AND ingest = 'pending' AND (ingest_after IS NULL OR ingest_after <= ?1)";
+const WAITING: &str = "ingest IN ('pending', 'running') AND ingest = 'pending' AND (ingest_after IS NULL OR ingest_after <= ?1)
+    AND company_id NOT IN (SELECT c.id FROM companies c WHERE c.deleted_at IS NOT NULL AND c.purged_at IS NULL)";
 
 /// How an ingest stands after a step.
 #[derive(Clone, Debug, PartialEq)]

@@ -107,7 +107,8 @@ impl Store {
             let claimed: Option<RunId> = tx
                 .prepare_cached(
                     "UPDATE widget_runs SET state = 'collecting', attempt = attempt + 1, started_at = coalesce(started_at, ?1)
-                     WHERE id = (SELECT id FROM widget_runs WHERE state = 'queued' ORDER BY queued_at, id LIMIT 1) RETURNING id",
+                     WHERE id = (SELECT id FROM widget_runs q WHERE state = 'queued' AND NOT EXISTS
+                       (SELECT 1 FROM companies c WHERE c.id = q.company_id AND c.deleted_at IS NOT NULL) ORDER BY queued_at, id LIMIT 1) RETURNING id",
                 )?
                 .query_row([now], |row| row.get(0))
                 .optional()?;
@@ -346,6 +347,7 @@ pub(crate) mod testing {
             company_id: owner.0.clone(),
             spec: draft().validated().unwrap(),
             next_run_at: None,
+            paused_reason: None,
             created_by: owner.1.clone(),
             created_at: now,
             updated_at: now,

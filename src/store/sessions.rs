@@ -52,6 +52,8 @@ pub enum WhichSessions {
     One(SessionId),
     /// All but this one.
     AllBut(SessionId),
+    /// Every one.
+    All,
 }
 
 impl Store {
@@ -136,8 +138,9 @@ impl Store {
     pub async fn end_sessions(&self, user: UserId, which: WhichSessions, now: Timestamp, audit: Entry) -> Result<usize, StoreError> {
         self.write("end sessions", move |tx| {
             let (rule, id) = match &which {
-                WhichSessions::One(id) => ("id = ?3", id),
-                WhichSessions::AllBut(id) => ("id <> ?3", id),
+                WhichSessions::One(id) => ("id = ?3", Some(id)),
+                WhichSessions::AllBut(id) => ("id <> ?3", Some(id)),
+                WhichSessions::All => ("?3 IS NULL", None),
             };
             let sql = format!("UPDATE sessions SET ended_at = ?2 WHERE user_id = ?1 AND ended_at IS NULL AND {rule}");
             let ended = tx.prepare_cached(&sql)?.execute((&user, now, id))?;

@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::api_keys::end_keys;
 use super::audit::append_audit;
+use super::departures;
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
 use crate::model::audit::Entry;
@@ -157,6 +158,7 @@ impl Store {
             if disabled {
                 tx.execute("UPDATE sessions SET ended_at = ?2 WHERE user_id = ?1 AND ended_at IS NULL", (&id, at))?;
                 end_keys(tx, &id, None, at)?;
+                departures::disabled(tx, &id, at)?;
             }
             append_audit(tx, &audit)?;
             Ok(UserDisabled::Done(User { disabled_at: disabled.then_some(at), ..user }))

@@ -4,14 +4,14 @@ use rusqlite::{Connection, Row};
 
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
-use crate::model::ids::{CompanyId, RunId, WidgetId};
+use crate::model::ids::{CompanyId, RunId, UserId, WidgetId};
 use crate::model::part::Part;
 use crate::model::widget::{Visibility, Widget, WidgetSpec};
 
 crate::text_column!(Visibility);
 
 const COLUMNS: &str = "id, company_id, title, objective, source_config_json, schedule_json, stale_after_hours, upstream_widget_id, visibility, \
-                       deep_collection, paused, next_run_at, created_by, created_at, updated_at";
+                       deep_collection, paused, next_run_at, created_by, created_at, updated_at, paused_reason";
 
 /// Whether a widget was added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl Store {
                 return Ok(WidgetAdded::LimitReached { used });
             }
             let spec = &widget.spec;
-            tx.prepare_cached(&format!("INSERT INTO widgets ({COLUMNS}) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)"))?.execute(
+            tx.prepare_cached(&format!("INSERT INTO widgets ({COLUMNS}) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16)"))?.execute(
                 rusqlite::params![
                     widget.id,
                     widget.company_id,
@@ -63,6 +63,7 @@ impl Store {
                     widget.created_by,
                     widget.created_at,
                     widget.updated_at,
+                    widget.paused_reason,
                 ],
             )?;
             Ok(WidgetAdded::Added)
@@ -80,7 +81,8 @@ impl Store {
             let changed = tx
                 .prepare_cached(
                     "UPDATE widgets SET title = ?3, objective = ?4, source_config_json = ?5, schedule_json = ?6, stale_after_hours = ?7,
-                       upstream_widget_id = ?8, visibility = ?9, deep_collection = ?10, paused = ?11, next_run_at = ?12, updated_at = ?13
+                       upstream_widget_id = ?8, visibility = ?9, deep_collection = ?10, paused = ?11, next_run_at = ?12, updated_at = ?13,
+                       paused_reason = CASE WHEN ?11 THEN paused_reason END
                      WHERE company_id = ?1 AND id = ?2 AND deleted_at IS NULL",
                 )?
                 .execute(rusqlite::params![
@@ -192,6 +194,7 @@ impl Store {
         self.read("due widgets", move |conn| {
             let sql = format!(
                 "SELECT {COLUMNS} FROM widgets WHERE next_run_at IS NOT NULL AND paused = 0 AND deleted_at IS NULL AND next_run_at <= ?1
+                   AND NOT EXISTS (SELECT 1 FROM companies c WHERE c.id = widgets.company_id AND c.deleted_at IS NOT NULL)
                  ORDER BY next_run_at LIMIT ?2"
             );
             let mut statement = conn.prepare_cached(&sql)?;
@@ -204,6 +207,27 @@ impl Store {
         })
         .await
     }
+}
+
+/// What changes with a widget's maker besides them.
+pub(in crate::store) struct PausedColumns {
+    pub(in crate::store) next_run_at: Option<Timestamp>,
+    pub(in crate::store) at: Timestamp,
+}
+
+/// Makes somebody the maker of a widget, which goes on. False: there is no such widget.
+pub(in crate::store) fn set_maker(
+    tx: &Connection,
+    company: &CompanyId,
+    id: &WidgetId,
+    maker: &UserId,
+    next: PausedColumns,
+) -> Result<bool, StoreError> {
+    let mut change = tx.prepare_cached(
+        "UPDATE widgets SET created_by = ?3, paused = 0, paused_reason = NULL, next_run_at = ?4, updated_at = ?5
+         WHERE company_id = ?1 AND id = ?2 AND deleted_at IS NULL",
+    )?;
+    Ok(change.execute((company, id, maker, next.next_run_at, next.at))? == 1)
 }
 
 fn count(conn: &Connection, company: &CompanyId) -> Result<u64, StoreError> {
@@ -231,6 +255,7 @@ fn from_row(row: &Row<'_>) -> Result<Widget, StoreError> {
         created_by: row.get(12)?,
         created_at: row.get(13)?,
         updated_at: row.get(14)?,
+        paused_reason: row.get(15)?,
     })
 }
 

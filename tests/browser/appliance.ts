@@ -2,6 +2,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -17,9 +18,9 @@ export class Appliance {
   ) {}
 
   /** Starts `onsite serve` over TLS, as an operator would, and waits for its first line. */
-  static async start(environment: Record<string, string> = {}): Promise<Appliance> {
+  static async start(environment: Record<string, string> = {}, port = 0): Promise<Appliance> {
     const folder = mkdtempSync(join(tmpdir(), "onsite-browser-"));
-    const child = spawn(binary, ["serve", "--listen", "127.0.0.1:0", "--data-dir", folder], {
+    const child = spawn(binary, ["serve", "--listen", `127.0.0.1:${port}`, "--data-dir", folder], {
       env: { AUTOMATION_VECTORSTORE_ENABLED: "1", ...environment },
       stdio: ["ignore", "pipe", "inherit"],
     });
@@ -40,6 +41,15 @@ export class Appliance {
     await ended;
     rmSync(this.folder, { recursive: true, force: true });
   }
+}
+
+/** A port that is free now, for an address that must be known before the start. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
 }
 
 /** Fails the test on a console error, a policy violation, or a request to another origin. */

@@ -1,6 +1,6 @@
 // Signing in with more than a password: an authenticator app, its recovery codes, a fresh proof, mailed links and codes.
 import { expect, request, test, type Page } from "@playwright/test";
-import { Appliance, watch } from "./appliance.ts";
+import { Appliance, freePort, watch } from "./appliance.ts";
 import { linkIn, Mailbox, totp } from "./mailbox.ts";
 import { ADA, sound, VERA } from "./steps.ts";
 
@@ -110,13 +110,14 @@ test("where everybody needs a factor, setting one up comes before anything else"
 
 test("an invitation by mail, an address verified by a link, and a sign-in by a mailed code", async ({ page }) => {
   const mailbox = await Mailbox.start();
+  const port = await freePort();
   const appliance = await Appliance.start({
     SMTP_URL: mailbox.url,
     ONSITE_MAIL_FROM: "onsite@rivers.example",
-    APP_BASE_URL: "https://onsite.rivers.example",
+    APP_BASE_URL: `https://127.0.0.1:${port}`,
     AUTH_REQUIRE_EMAIL_VERIFICATION: "1",
     AUTH_REQUIRE_EMAIL_2FA: "1",
-  });
+  }, port);
   await admin(appliance, { "/api/system-admin/egress/rules": { destination: "127.0.0.1", reason: "The mail server of the journeys" } });
   const faults = watch(page, appliance.url);
   await page.goto(appliance.url);

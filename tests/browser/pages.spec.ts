@@ -32,6 +32,7 @@ const places = (): Record<string, string> => ({
   usage: `/c/${made.company}/usage`,
   members: `/c/${made.company}/members`,
   keys: `/c/${made.company}/keys`,
+  company: `/c/${made.company}/settings`,
   account: "/account",
   health: "/appliance",
   licence: "/appliance/licence",

@@ -60,6 +60,8 @@ impl TestApp {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let mut all =
             BTreeMap::from([("AUTOMATION_VECTORSTORE_ENABLED".to_owned(), "1".to_owned()), ("AUTH_IDLE_TIMEOUT_MINUTES".to_owned(), "0".to_owned())]);
+        // The clock stands still, and with it the minute in which a test that waits may ask.
+        all.insert("ONSITE_USER_REQUESTS_PER_MINUTE".to_owned(), "0".to_owned());
         all.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         Self::open(folder, all, Arc::new(FakeClock::new(START))).await
     }
@@ -103,7 +105,7 @@ impl TestApp {
     /// Redeems the bootstrap token: the user is now the first admin.
     pub async fn with_admin(mut self) -> Self {
         let token = std::fs::read_to_string(self.dir.bootstrap_token()).unwrap();
-        let body = json!({ "token": token.trim(), "email": EMAIL, "password": PASSWORD, "name": "Ada Admin" });
+        let body = json!({ "token": token.trim(), "email": EMAIL, "password": PASSWORD, "name": "Ada Admin", "session": "bearer" });
         let answer = self.user.post("/api/setup/redeem", body).await;
         self.user.token = Some(answer["session"]["token"].as_str().unwrap().to_owned());
         self
@@ -135,7 +137,7 @@ impl TestApp {
     /// Another session of somebody.
     pub async fn sign_in(&self, email: &str) -> User {
         let mut user = User { token: None, ..self.user.clone() };
-        let answer = user.post("/api/auth/login", json!({ "email": email, "password": PASSWORD })).await;
+        let answer = user.post("/api/auth/login", json!({ "email": email, "password": PASSWORD, "session": "bearer" })).await;
         user.token = Some(answer["session"]["token"].as_str().unwrap().to_owned());
         user
     }

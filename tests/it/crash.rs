@@ -16,7 +16,10 @@ async fn a_killed_process_loses_nothing_it_acknowledged() {
     let mut user = User::anonymous(&served.url);
     let token = std::fs::read_to_string(folder.path().join("bootstrap-token")).unwrap();
     let redeemed = user
-        .post("/api/setup/redeem", json!({ "token": token.trim(), "email": "a@example.com", "password": "correct horse battery", "name": "A" }))
+        .post(
+            "/api/setup/redeem",
+            json!({ "token": token.trim(), "email": "a@example.com", "password": "correct horse battery", "name": "A", "session": "bearer" }),
+        )
         .await;
     user.token = Some(redeemed["session"]["token"].as_str().unwrap().to_owned());
     let company = format!("/api/companies/{}", user.post("/api/companies", json!({ "name": "Works" })).await["id"].as_str().unwrap());

@@ -48,7 +48,7 @@ async fn first_step(app: &TestApp) -> String {
 }
 
 async fn second_step(app: &TestApp, token: &str, method: &str, code: &str) -> (StatusCode, Value) {
-    let body = json!({ "second_step": token, "method": method, "code": code });
+    let body = json!({ "second_step": token, "method": method, "code": code, "session": "bearer" });
     app.user.try_send(Method::POST, "/api/auth/second-step", Some(body)).await
 }
 
@@ -137,6 +137,10 @@ async fn what_matters_asks_for_a_fresh_proof_and_a_program_can_give_it() {
         (Method::POST, "/api/me/factors/totp".to_owned(), json!({})),
         (Method::POST, "/api/me/factors/recovery-codes".to_owned(), json!({})),
         (Method::DELETE, "/api/me/factors/totp".to_owned(), Value::Null),
+        (Method::POST, "/api/me/email".to_owned(), json!({})),
+        (Method::POST, format!("{company}/transfer"), json!({})),
+        (Method::POST, format!("{company}/deletion"), json!({ "name": "another" })),
+        (Method::GET, format!("{company}/export"), Value::Null),
     ];
     let ask = async |(method, path, body): &(Method, String, Value)| app.user.try_send(method.clone(), path, Some(body.clone())).await;
     app.advance(Duration::from_secs(10 * 60));

@@ -150,6 +150,21 @@ fn sql_stays_in_the_store() {
     assert!(wrong.is_empty(), "SQL outside the store: {wrong:?}");
 }
 
+/// A row that names a test that is gone shows nothing.
+#[test]
+fn every_test_named_in_the_security_document_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    sources(&root.join("src"), &mut files);
+    sources(&root.join("tests"), &mut files);
+    let code: String = files.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    let document = fs::read_to_string(root.join("docs/SECURITY.md")).unwrap();
+    let is_name = |word: &str| word.matches('_').count() > 1 && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    let named: Vec<&str> = document.split('`').skip(1).step_by(2).filter(|word| is_name(word)).collect();
+    let gone: Vec<&&str> = named.iter().filter(|name| !code.contains(&format!("fn {name}("))).collect();
+    assert!(named.len() > 40 && gone.is_empty(), "no such test: {gone:?}");
+}
+
 /// The check itself can fail.
 #[test]
 fn an_upward_line_is_seen() {

@@ -28,7 +28,7 @@ enum May {
 }
 
 use May::{Anybody, Company, Own, OwnKey, OwnSession, Signed, System};
-use Role::{Admin, Dev, Member, Viewer};
+use Role::{Admin, Dev, Member, Owner, Viewer};
 
 /// Every route: who may, and a body with which it reaches the question whether they may.
 const TABLE: &[(&str, &str, May, &str)] = &[
@@ -55,7 +55,9 @@ const TABLE: &[(&str, &str, May, &str)] = &[
     ("POST", "/api/me/factors/recovery-codes", Signed, ""),
     ("GET", "/api/me/sessions", Signed, ""),
     ("POST", "/api/me/sessions/end-others", Signed, ""),
+    ("POST", "/api/me/sessions/end-all", Signed, ""),
     ("POST", "/api/me/password", Signed, "{}"),
+    ("POST", "/api/me/email", Signed, "{}"),
     ("DELETE", "/api/me/sessions/{session}", OwnSession, ""),
     ("GET", "/api/status", Signed, ""),
     ("GET", "/api/license", Signed, ""),
@@ -86,7 +88,14 @@ const TABLE: &[(&str, &str, May, &str)] = &[
     ("POST", "/api/system-admin/egress/rules", System, "{}"),
     ("DELETE", "/api/system-admin/egress/rules/{id}", System, ""),
     ("GET", "/api/system-admin/egress/log", System, ""),
+    ("GET", "/api/system-admin/deleted-companies", System, ""),
+    ("POST", "/api/system-admin/deleted-companies/{company}/restore", System, ""),
     ("GET", "/api/companies/{company}", Company(Viewer), ""),
+    ("PATCH", "/api/companies/{company}", Company(Admin), r#"{"name":"Example Works"}"#),
+    ("POST", "/api/companies/{company}/transfer", Company(Owner), "{}"),
+    ("GET", "/api/companies/{company}/export", Company(Owner), ""),
+    ("GET", "/api/companies/{company}/deletion", Company(Owner), ""),
+    ("POST", "/api/companies/{company}/deletion", Company(Owner), r#"{"name":"another"}"#),
     ("GET", "/api/companies/{company}/usage", Company(Dev), ""),
     ("GET", "/api/companies/{company}/usage/me", Company(Viewer), ""),
     ("GET", "/api/companies/{company}/members", Company(Viewer), ""),
@@ -107,6 +116,7 @@ const TABLE: &[(&str, &str, May, &str)] = &[
     ("GET", "/api/companies/{company}/widgets/{widget}/series", Company(Viewer), ""),
     ("GET", "/api/companies/{company}/widgets/{widget}/runs", Company(Viewer), ""),
     ("POST", "/api/companies/{company}/widgets/{widget}/runs", Company(Member), ""),
+    ("POST", "/api/companies/{company}/widgets/{widget}/take-over", Company(Admin), ""),
     ("GET", "/api/companies/{company}/runs/{run}", Company(Viewer), ""),
     ("POST", "/api/companies/{company}/runs/{run}/cancel", Company(Member), ""),
     ("GET", "/api/companies/{company}/runs/{run}/events", Company(Viewer), ""),
@@ -225,6 +235,14 @@ impl World {
         let mut path = template.replace("/api/companies/{company}", &self.company);
         let state = self.app.state();
         let made = |value: Value| value["id"].as_str().unwrap().to_owned();
+        if path.contains("/deleted-companies/") {
+            let company = self.app.company().await;
+            assert_eq!(
+                self.app.user.try_send(Method::POST, &format!("{company}/deletion"), Some(json!({ "name": "Example Works" }))).await.0.as_u16(),
+                204
+            );
+            return path.replace("{company}", company.rsplit('/').next().unwrap());
+        }
         if path.contains("{user}") {
             let admin = state.auth.authenticate(self.app.user.token.as_deref().unwrap()).await.unwrap().unwrap();
             let company = self.company.rsplit('/').next().unwrap().parse().unwrap();
@@ -301,7 +319,8 @@ async fn everybody_may_what_the_table_says() {
     for (method, template, may, body) in TABLE {
         let body = (!body.is_empty()).then(|| serde_json::from_str::<Value>(body).unwrap());
         // What ends the session that asks is asked by another one below.
-        let people = world.people.iter().filter(|(name, ..)| *name == "nobody" || !template.ends_with("/logout"));
+        let ends_the_session = template.ends_with("/logout") || template.ends_with("/end-all");
+        let people = world.people.iter().filter(|(name, ..)| *name == "nobody" || !ends_the_session);
         for (name, role, user) in people {
             let ends_own = *may == OwnSession && *name == "member";
             if ends_own {
@@ -309,7 +328,7 @@ async fn everybody_may_what_the_table_says() {
             }
             let path = world.path(method, template).await;
             let (status, answer) = user.try_send(method.parse().unwrap(), &path, body.clone()).await;
-            if *method == "DELETE" && status.is_success() {
+            if (*method == "DELETE" || template.ends_with("/restore")) && status.is_success() {
                 world.made.lock().unwrap().remove(&format!("{method} {template}"));
             }
             let right = match expected(*may, name, *role) {
@@ -337,6 +356,11 @@ async fn everybody_may_what_the_table_says() {
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
     let session = world.app.sign_in(EMAIL).await;
     session.post("/api/auth/logout", json!({})).await;
+    let everywhere = [world.app.sign_in(EMAIL).await, world.app.sign_in(EMAIL).await];
+    everywhere[0].post("/api/me/sessions/end-all", json!({})).await;
+    for ended in &everywhere {
+        assert_eq!(ended.try_send(Method::GET, "/api/me", None).await.0, StatusCode::UNAUTHORIZED, "signed out everywhere");
+    }
     assert_eq!(session.try_send(Method::GET, "/api/me", None).await.0, StatusCode::UNAUTHORIZED);
 }
 

@@ -82,7 +82,7 @@ async fn every_long_list_is_walked_in_parts_without_gaps() {
     parts.reverse();
     assert_eq!(asked(&parts.concat()), ["One?", "Two?", "Three?"]);
 
-    for (query, field) in [("before=nobody", "before"), ("limit=many", "limit"), ("after=x", "limit")] {
+    for (query, field) in [("before=nobody", "before"), ("limit=many", "limit"), ("after=x", "after")] {
         let (status, answer) = app.user.try_send(Method::GET, &format!("{company}/documents?{query}"), None).await;
         assert_eq!((status, &answer["error"]["field"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!(field)), "{query}: {answer}");
     }

@@ -16,7 +16,7 @@ async fn invite(by: &User, company: &str, email: &str, role: &str) -> String {
 }
 
 fn acceptance(token: &str) -> Value {
-    json!({ "token": token, "name": "Bea Member", "password": LONG_PASSWORD })
+    json!({ "token": token, "name": "Bea Member", "password": LONG_PASSWORD, "session": "bearer" })
 }
 
 /// Somebody who joined a company with a new account.
@@ -129,7 +129,7 @@ async fn sessions_are_seen_and_ended_and_a_new_password_ends_the_others() {
     let sign_in = |password: &'static str| {
         let user = app.user.clone();
         async move {
-            let answer = user.post("/api/auth/login", json!({ "email": EMAIL, "password": password })).await;
+            let answer = user.post("/api/auth/login", json!({ "email": EMAIL, "password": password, "session": "bearer" })).await;
             let mut other = user.clone();
             other.token = Some(answer["session"]["token"].as_str().unwrap().to_owned());
             other
@@ -180,6 +180,47 @@ async fn a_forgotten_password_is_replaced_once_by_a_link() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_address_changes_with_the_present_password_only_and_ends_other_sessions() {
+    let app = TestApp::start().await.with_admin().await;
+    let company = app.company().await;
+    let (bea, bea_id) = joined(&app, &company, "bea@example.com", "member").await;
+    let sign_in = |email: &'static str| json!({ "email": email, "password": LONG_PASSWORD, "session": "bearer" });
+    let mut second = app.user.clone();
+    second.token = app.user.post("/api/auth/login", sign_in("bea@example.com")).await["session"]["token"].as_str().map(str::to_owned);
+    let reset = app.user.post(&format!("/api/system-admin/users/{bea_id}/password-reset"), json!({})).await["token"].clone();
+    let change = |password: &str, email: &str| json!({ "present_password": password, "email": email });
+    let ask = async |body: Value| status(&bea, Method::POST, "/api/me/email", body).await;
+    assert_eq!(ask(change("not the password at all", "b@example.com")).await, (StatusCode::FORBIDDEN, "wrong_password".into()));
+    assert_eq!(ask(change(LONG_PASSWORD, "no address")).await, (StatusCode::UNPROCESSABLE_ENTITY, "invalid_field".into()));
+    assert_eq!(ask(change(LONG_PASSWORD, EMAIL)).await, (StatusCode::CONFLICT, "email_taken".into()));
+    assert_eq!(second.get("/api/me").await["user"]["email"], "bea@example.com", "nothing has changed yet");
+    assert_eq!(ask(change(LONG_PASSWORD, "Bea@New.example")).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(bea.get("/api/me").await["user"]["email"], "bea@new.example");
+    assert_eq!(second.try_send(Method::GET, "/api/me", None).await.0, StatusCode::UNAUTHORIZED);
+    let ended = status(&app.user, Method::POST, "/api/auth/password-reset", json!({ "token": reset, "password": "another private phrase" })).await;
+    assert_eq!(ended.0, StatusCode::GONE, "a link that was handed over for the old address");
+    assert_eq!(app.user.refused("/api/auth/login", sign_in("bea@example.com")).await.0, StatusCode::UNAUTHORIZED);
+    app.user.post("/api/auth/login", sign_in("bea@new.example")).await;
+    let recorded = app.user.get("/api/system-admin/audit?action=email.").await["rows"].clone();
+    assert_eq!(recorded[0]["detail"], json!({ "before": "bea@example.com", "after": "bea@new.example" }));
+    assert_eq!(recorded.as_array().unwrap().iter().filter(|row| row["outcome"] == "refused").count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_leaked_elsewhere_is_not_taken() {
+    let app = TestApp::start().await.with_admin().await;
+    let company = app.company().await;
+    let token = invite(&app.user, &company, "bea@example.com", "member").await;
+    let mut body = acceptance(&token);
+    body["password"] = json!("LeaveMeAlone");
+    let (refused, error) = app.user.refused("/api/invitations/accept-as-new", body).await;
+    assert_eq!((refused, error["field"].as_str()), (StatusCode::UNPROCESSABLE_ENTITY, Some("password")), "{error}");
+    assert!(error["message"].as_str().unwrap().contains("leaked"), "{error}");
+    let (refused, error) = app.user.refused("/api/me/password", json!({ "present_password": PASSWORD, "password": "qwertyuiop123" })).await;
+    assert_eq!((refused, error["field"].as_str()), (StatusCode::UNPROCESSABLE_ENTITY, Some("password")), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_disabled_account_is_out_at_once_and_the_last_system_admin_stays() {
     let app = TestApp::start().await.with_admin().await;
     let company = app.company().await;
@@ -219,7 +260,7 @@ async fn the_operator_restores_a_lost_admin_on_the_server_itself() {
     let served = Served::start(folder.path());
     let token = std::fs::read_to_string(folder.path().join("bootstrap-token")).unwrap();
     let mut user = User::anonymous(&served.url);
-    let body = json!({ "token": token.trim(), "email": EMAIL, "password": PASSWORD, "name": "Ada Admin" });
+    let body = json!({ "token": token.trim(), "email": EMAIL, "password": PASSWORD, "name": "Ada Admin", "session": "bearer" });
     user.token = Some(user.post("/api/setup/redeem", body).await["session"]["token"].as_str().unwrap().to_owned());
 
     let recover = |email: &str| run(&["admin", "recover", "--email", email, "--data-dir", folder.path().to_str().unwrap()]);
@@ -239,7 +280,7 @@ async fn the_operator_restores_a_lost_admin_on_the_server_itself() {
     assert_eq!(user.try_send(Method::GET, "/api/me", None).await.0, StatusCode::UNAUTHORIZED, "the account's sessions have ended");
     let reset = json!({ "token": token, "password": LONG_PASSWORD });
     assert_eq!(user.try_send(Method::POST, "/api/auth/password-reset", Some(reset)).await.0, StatusCode::NO_CONTENT);
-    let answer = user.post("/api/auth/login", json!({ "email": EMAIL, "password": LONG_PASSWORD })).await;
+    let answer = user.post("/api/auth/login", json!({ "email": EMAIL, "password": LONG_PASSWORD, "session": "bearer" })).await;
     user.token = Some(answer["session"]["token"].as_str().unwrap().to_owned());
     let recorded = user.get("/api/system-admin/audit?action=admin.&actor=cli").await;
     assert_eq!(recorded["rows"].as_array().unwrap().len(), 1);

@@ -64,7 +64,7 @@ async fn a_change_of_keys_is_killed_again_and_again_and_comes_to_its_end() {
     let served = Served::start(folder.path());
     let mut user = User::anonymous(&served.url);
     let token = std::fs::read_to_string(folder.path().join("bootstrap-token")).unwrap();
-    let admin = json!({ "token": token.trim(), "email": "a@example.com", "password": "correct horse battery", "name": "A" });
+    let admin = json!({ "token": token.trim(), "email": "a@example.com", "password": "correct horse battery", "name": "A", "session": "bearer" });
     user.token = Some(user.post("/api/setup/redeem", admin).await["session"]["token"].as_str().unwrap().to_owned());
     assert!(served.terminate());
     fill(folder.path(), &first).await;

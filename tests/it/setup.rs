@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::app::{EMAIL, PASSWORD, TestApp};
 
 fn body(token: &str, email: &str) -> serde_json::Value {
-    json!({ "token": token, "email": email, "password": PASSWORD, "name": "Ada Admin" })
+    json!({ "token": token, "email": email, "password": PASSWORD, "name": "Ada Admin", "session": "bearer" })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,7 +43,7 @@ async fn setup_stays_gone_after_a_restart_and_the_password_opens_a_session() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_ends_when_it_is_signed_out_and_when_its_time_is_over() {
     let app = TestApp::start().await.with_admin().await;
-    let answer = app.user.post("/api/auth/login", json!({ "email": EMAIL, "password": PASSWORD })).await;
+    let answer = app.user.post("/api/auth/login", json!({ "email": EMAIL, "password": PASSWORD, "session": "bearer" })).await;
     let mut second = app.user.clone();
     second.token = Some(answer["session"]["token"].as_str().unwrap().to_owned());
     second.post("/api/auth/logout", json!({})).await;

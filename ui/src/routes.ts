@@ -22,6 +22,7 @@ const PAGES: [pattern: string, load: Load][] = [
   ['/c/:company/usage', () => import('./features/usage/Usage.svelte')],
   ['/c/:company/members', () => import('./features/members/Members.svelte')],
   ['/c/:company/keys', () => import('./features/keys/ApiKeys.svelte')],
+  ['/c/:company/settings', () => import('./features/company/Company.svelte')],
   ['/account', () => import('./features/account/Account.svelte')],
   ['/appliance', () => import('./features/appliance/Health.svelte')],
   ['/appliance/licence', () => import('./features/licence/Licence.svelte')],

@@ -121,7 +121,7 @@ async fn start(dir: &DataDir, key: &ed25519_dalek::SigningKey, seams: &Seams) ->
 async fn redeem(client: &mut Client, dir: &DataDir, seams: &Seams) -> Result<String, DemoError> {
     let token = std::fs::read_to_string(dir.bootstrap_token()).map_err(|error| DemoError::new("reading the bootstrap token", error))?;
     let password: String = new_token(seams).expose().chars().take(20).collect();
-    let body = json!({ "token": token.trim(), "email": EMAIL, "password": password, "name": "Demo Admin" });
+    let body = json!({ "token": token.trim(), "email": EMAIL, "password": password, "name": "Demo Admin", "session": "bearer" });
     let answer = client.post("/api/setup/redeem", body).await?;
     client.sign_in(text(&answer["session"], "token").to_owned());
     Ok(password)

@@ -10,6 +10,9 @@ use crate::store::StoreError;
 /// Why something about an automation was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum AutomationError {
+    /// Whoever made it has lost their place in the company, and its schedule would spend their tokens.
+    #[error("whoever made it may not run automations any more")]
+    MakerGone,
     /// There is no such widget, run or report, or it is not the caller's to see.
     #[error("not found")]
     NotFound,

@@ -6,6 +6,7 @@
 
 mod built_in;
 mod collect;
+mod departures;
 mod drive;
 mod error;
 mod execute;

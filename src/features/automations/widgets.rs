@@ -28,6 +28,7 @@ impl Automations {
             id: id.clone(),
             company_id: viewer.company.clone(),
             spec,
+            paused_reason: None,
             next_run_at,
             created_by: viewer.user.clone(),
             created_at: now,
@@ -59,6 +60,10 @@ impl Automations {
         self.check_destinations(&widget.spec, Some(&before))?;
         self.check_references(viewer, id, &widget.spec).await?;
         self.check_plan(viewer, &widget.spec, Some(&before)).await?;
+        // Its schedule spends its maker's tokens: it does not begin again for somebody who has lost their place.
+        if before.paused && !widget.spec.paused && !self.store().may_run(viewer.company.clone(), widget.created_by.clone()).await? {
+            return Err(AutomationError::MakerGone);
+        }
         widget.updated_at = self.now();
         if widget.spec.schedule != before.schedule || widget.spec.paused != before.paused {
             widget.next_run_at = widget.spec.next_run_after(widget.updated_at);

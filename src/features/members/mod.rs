@@ -70,7 +70,18 @@ impl Members {
         self.change(by, company, member, Some(role), origin).await
     }
 
-    /// Ends a membership. Anybody may leave; what they made stays with the company.
+    /// Hands the company over to another member, who becomes an owner; whoever gives it, an owner, becomes an admin.
+    ///
+    /// # Errors
+    /// See [`MemberError`].
+    pub async fn transfer(&self, by: &Caller, company: &CompanyId, to: UserId, origin: &Origin) -> Result<(), MemberError> {
+        let at = self.seams.now();
+        let entry = Entry::new(at, Actor::User(Some(by.user.id.clone())), "company.transferred", company.as_str()).in_company(company.clone());
+        let entry = entry.from(origin.address).detail(serde_json::json!({"from": by.user.id, "to": to}));
+        told(self.store.transfer_company(company.clone(), by.user.id.clone(), to, at, entry).await?)
+    }
+
+    /// Ends a membership. Anybody may leave; what they made stays with the company, and what of it has a schedule rests.
     ///
     /// # Errors
     /// See [`MemberError`].
@@ -84,16 +95,20 @@ impl Members {
         let entry = Entry::new(at, Actor::User(Some(by.user.id.clone())), action, member.as_str()).in_company(company.clone());
         let entry = entry.from(origin.address).detail(serde_json::json!({"role": role}));
         let change = MemberChange { company: company.clone(), by: by.user.id.clone(), member, role, at };
-        match self.store.change_member(change, entry).await? {
-            MemberChanged::Done => Ok(()),
-            MemberChanged::NotThere => Err(MemberError::NotThere),
-            MemberChanged::NotAllowed => Err(MemberError::NotAllowed),
-            MemberChanged::LastOwner => Err(MemberError::LastOwner),
-        }
+        told(self.store.change_member(change, entry).await?)
     }
 
     /// How many active users the licence allows; `None` = any number.
     async fn seats(&self) -> Result<Option<u64>, StoreError> {
         Ok(self.licensing.status().await?.seats().number())
+    }
+}
+
+const fn told(changed: MemberChanged) -> Result<(), MemberError> {
+    match changed {
+        MemberChanged::Done => Ok(()),
+        MemberChanged::NotThere => Err(MemberError::NotThere),
+        MemberChanged::NotAllowed => Err(MemberError::NotAllowed),
+        MemberChanged::LastOwner => Err(MemberError::LastOwner),
     }
 }

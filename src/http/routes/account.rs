@@ -3,20 +3,22 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::auth::no_cookie;
 use crate::base::clock::Timestamp;
 use crate::base::secret::Secret;
 use crate::base::text::sentence;
-use crate::http::caller::{Ids, RequestOrigin, Signed};
+use crate::http::caller::{Fresh, Ids, RequestOrigin, Signed};
 use crate::http::errors::ErrorEnvelope;
 use crate::http::extract::ValidJson;
 use crate::http::{ApiError, AppState};
 use crate::model::ids::SessionId;
-use crate::services::auth::accounts::PasswordError;
+use crate::services::auth::accounts::{EmailError, PasswordError};
 use crate::store::sessions::OpenSession;
 
 /// The routes of this noun.
@@ -24,8 +26,10 @@ pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(sessions))
         .routes(routes!(end_others))
+        .routes(routes!(end_all))
         .routes(routes!(end))
         .routes(routes!(change_password))
+        .routes(routes!(change_email))
         .routes(routes!(reset_password))
         .routes(routes!(forgot_password))
         .routes(routes!(verify_email))
@@ -68,6 +72,14 @@ struct EndedView {
 struct ChangePasswordRequest {
     present_password: String,
     password: String,
+}
+
+// No `Debug`: it holds a password.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ChangeEmailRequest {
+    present_password: String,
+    email: String,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -123,6 +135,16 @@ async fn end_others(
     Ok(Json(EndedView { ended: state.auth.end_other_sessions(&caller, &origin).await? }))
 }
 
+/// Sign out everywhere: end all of the caller's sessions, the one that asks too.
+#[utoipa::path(post, path = "/api/me/sessions/end-all", tag = "auth", operation_id = "end_all_sessions", responses(
+    (status = 200, body = EndedView),
+    (status = 401, body = ErrorEnvelope),
+))]
+async fn end_all(State(state): State<AppState>, Signed(caller): Signed, RequestOrigin(origin): RequestOrigin) -> Result<Response, ApiError> {
+    let ended = state.auth.end_all_sessions(&caller, &origin).await?;
+    Ok((no_cookie(&state)?, Json(EndedView { ended })).into_response())
+}
+
 /// End one of the caller's sessions.
 #[utoipa::path(delete, path = "/api/me/sessions/{session}", tag = "auth", operation_id = "end_session", params(("session" = String, Path)), responses(
     (status = 204),
@@ -155,6 +177,26 @@ async fn change_password(
 ) -> Result<StatusCode, ApiError> {
     let present = Secret::new(request.present_password);
     state.auth.change_password(&caller, &present, Secret::new(request.password), &origin).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Give one's account another mail address. All other sessions end; sign in with the new address from now on.
+#[utoipa::path(post, path = "/api/me/email", tag = "auth", operation_id = "change_email", request_body = ChangeEmailRequest, responses(
+    (status = 204),
+    (status = 401, body = ErrorEnvelope),
+    (status = 403, description = "`wrong_password`, `step_up_required`", body = ErrorEnvelope),
+    (status = 409, description = "`email_taken`", body = ErrorEnvelope),
+    (status = 422, description = "`invalid_field`", body = ErrorEnvelope),
+    (status = 429, description = "`too_many_tries`, `busy`", body = ErrorEnvelope),
+))]
+async fn change_email(
+    State(state): State<AppState>,
+    Signed(caller): Signed,
+    _: Fresh,
+    RequestOrigin(origin): RequestOrigin,
+    ValidJson(request): ValidJson<ChangeEmailRequest>,
+) -> Result<StatusCode, ApiError> {
+    state.auth.change_email(&caller, &Secret::new(request.present_password), &request.email, &origin).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -209,6 +251,19 @@ async fn verify_email(
             .remedy("Sign in: if the address is not verified yet, another link is sent.")
     };
     verified.map(|_| StatusCode::NO_CONTENT).ok_or_else(ended)
+}
+
+impl From<EmailError> for ApiError {
+    fn from(error: EmailError) -> Self {
+        match error {
+            EmailError::Email(error) => Self::invalid("email", sentence(error)),
+            EmailError::Taken => Self::conflict("email_taken", "This mail address belongs to another account.")
+                .field("email")
+                .remedy("Give another address, or ask a system admin to disable the other account."),
+            EmailError::Password(error) => error.into(),
+            EmailError::Store(error) => error.into(),
+        }
+    }
 }
 
 impl From<PasswordError> for ApiError {

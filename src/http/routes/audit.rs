@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use axum::Json;
 use axum::body::{Body, Bytes};
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderName, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
@@ -16,6 +16,7 @@ use utoipa_axum::routes;
 use crate::base::clock::Timestamp;
 use crate::http::caller::{Fresh, RequestOrigin, SystemAdmin};
 use crate::http::errors::ErrorEnvelope;
+use crate::http::extract::ValidQuery;
 use crate::http::{ApiError, AppState};
 use crate::model::audit::{AuditRow, Outcome};
 use crate::model::ids::CompanyId;
@@ -116,7 +117,7 @@ struct RowList {
     (status = 404, description = "Not a system admin", body = ErrorEnvelope),
     (status = 422, description = "`invalid_field`", body = ErrorEnvelope),
 ))]
-async fn list(State(state): State<AppState>, _: SystemAdmin, Query(query): Query<AuditQuery>) -> Result<Json<RowList>, ApiError> {
+async fn list(State(state): State<AppState>, _: SystemAdmin, ValidQuery(query): ValidQuery<AuditQuery>) -> Result<Json<RowList>, ApiError> {
     let outcome = query.outcome.as_deref().map(str::parse::<Outcome>).transpose();
     let outcome = outcome.map_err(|_| ApiError::invalid("outcome", "An outcome is ok, refused or failed."))?;
     let limit = query.limit.unwrap_or(ROWS_DEFAULT).clamp(1, ROWS_MAX);

@@ -37,6 +37,20 @@ pub fn routes() -> OpenApiRouter<AppState> {
 struct LoginRequest {
     email: String,
     password: String,
+    /// `cookie` (for browsers) unless given.
+    #[serde(default)]
+    session: SessionKind,
+}
+
+/// How the session is handed over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum SessionKind {
+    /// In a cookie that no script can read, and nowhere else: for browsers.
+    #[default]
+    Cookie,
+    /// As a token in the answer, and no cookie: for programs.
+    Bearer,
 }
 
 /// Somebody who has just come in.
@@ -48,8 +62,9 @@ pub(super) struct SessionView {
 
 #[derive(Serialize, ToSchema)]
 struct TokenView {
-    /// For programs: send it as `Authorization: Bearer`. Browsers have it in a cookie.
-    token: String,
+    /// Only where a bearer session was asked for: send it as `Authorization: Bearer`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
     /// When the session ends at the latest.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
@@ -78,6 +93,9 @@ struct SecondStepRequest {
     #[schema(value_type = String)]
     method: FactorMethod,
     code: String,
+    /// `cookie` (for browsers) unless given.
+    #[serde(default)]
+    session: SessionKind,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -101,7 +119,7 @@ async fn login(
     ValidJson(request): ValidJson<LoginRequest>,
 ) -> Result<Response, ApiError> {
     match state.auth.login(&request.email, &Secret::new(request.password), origin).await? {
-        Login::In(signed_in) => signed_in_response(&state, StatusCode::OK, signed_in),
+        Login::In(signed_in) => signed_in_response(&state, StatusCode::OK, request.session, signed_in),
         Login::SecondStep(Waiting { token, methods, expires_at }) => {
             let view = SecondStepView { second_step: token.expose().clone(), methods, expires_at };
             Ok((StatusCode::ACCEPTED, [(header::CACHE_CONTROL, "no-store")], Json(view)).into_response())
@@ -123,7 +141,7 @@ async fn second_step(
 ) -> Result<Response, ApiError> {
     let (token, code) = (Secret::new(request.second_step), Secret::new(request.code));
     let signed_in = state.auth.second_step(&token, request.method, &code, origin).await?;
-    signed_in_response(&state, StatusCode::OK, signed_in)
+    signed_in_response(&state, StatusCode::OK, request.session, signed_in)
 }
 
 /// Mail another code for a sign-in that waits for one. The earlier code does not count any more.
@@ -142,15 +160,24 @@ async fn mail_code(State(state): State<AppState>, ValidJson(request): ValidJson<
 #[utoipa::path(post, path = "/api/auth/logout", tag = "auth", responses((status = 204), (status = 401, body = ErrorEnvelope)))]
 async fn logout(State(state): State<AppState>, Enrolling(caller): Enrolling, RequestOrigin(origin): RequestOrigin) -> Result<Response, ApiError> {
     state.auth.logout(&caller, &origin).await;
-    Ok((StatusCode::NO_CONTENT, cookie_header(&session_cookie(&state, "", 0))?).into_response())
+    Ok((StatusCode::NO_CONTENT, no_cookie(&state)?).into_response())
 }
 
-/// Answers somebody who has just come in: the session in the body for programs, and in a cookie for browsers.
-pub(super) fn signed_in_response(state: &AppState, status: StatusCode, signed_in: SignedIn) -> Result<Response, ApiError> {
+/// Answers somebody who has just come in, with the session as they asked for it.
+pub(super) fn signed_in_response(state: &AppState, status: StatusCode, kind: SessionKind, signed_in: SignedIn) -> Result<Response, ApiError> {
+    let token = signed_in.token.expose();
     let seconds = signed_in.expires_at.since(state.seams.now()).as_secs();
-    let cookie = cookie_header(&session_cookie(state, signed_in.token.expose(), seconds))?;
-    let session = TokenView { token: signed_in.token.expose().clone(), expires_at: signed_in.expires_at };
-    Ok((status, cookie, Json(SessionView { user: signed_in.user.into(), session })).into_response())
+    let (headers, token) = match kind {
+        SessionKind::Cookie => (cookie_header(&session_cookie(state, token, seconds))?, None),
+        SessionKind::Bearer => (HeaderMap::new(), Some(token.clone())),
+    };
+    let session = TokenView { token, expires_at: signed_in.expires_at };
+    Ok((status, headers, Json(SessionView { user: signed_in.user.into(), session })).into_response())
+}
+
+/// Takes the session's cookie out of the browser.
+pub(super) fn no_cookie(state: &AppState) -> Result<HeaderMap, ApiError> {
+    cookie_header(&session_cookie(state, "", 0))
 }
 
 fn session_cookie(state: &AppState, token: &str, seconds: u64) -> String {

@@ -10,18 +10,18 @@ use utoipa_axum::routes;
 
 use crate::base::clock::Timestamp;
 use crate::base::text::sentence;
-use crate::http::caller::{CompanyMember, RequestOrigin, Signed, SystemAdmin};
+use crate::http::caller::{CompanyAdmin, CompanyMember, RequestOrigin, Signed, SystemAdmin};
 use crate::http::errors::ErrorEnvelope;
 use crate::http::extract::ValidJson;
 use crate::http::{ApiError, AppState};
-use crate::model::company::Membership;
+use crate::model::company::{Company, Membership};
 use crate::model::ids::CompanyId;
 use crate::model::role::Role;
 use crate::model::user::{DisplayName, InvalidName};
 
 /// The routes of this noun.
 pub fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get))
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, rename))
 }
 
 /// A company, as one of its members sees it.
@@ -86,4 +86,24 @@ async fn create(
 ))]
 async fn get(member: CompanyMember) -> Json<CompanyView> {
     Json(Membership { company: member.company, role: member.role }.into())
+}
+
+/// Give a company another name. For admins and owners.
+#[utoipa::path(patch, path = "/api/companies/{company}", tag = "companies", operation_id = "rename_company", request_body = NewCompanyRequest,
+    params(("company" = String, Path)), responses(
+    (status = 200, body = CompanyView),
+    (status = 403, description = "`role_too_low`", body = ErrorEnvelope),
+    (status = 404, body = ErrorEnvelope),
+    (status = 422, description = "`invalid_field`", body = ErrorEnvelope),
+))]
+async fn rename(
+    State(state): State<AppState>,
+    CompanyAdmin(member): CompanyAdmin,
+    RequestOrigin(origin): RequestOrigin,
+    ValidJson(request): ValidJson<NewCompanyRequest>,
+) -> Result<Json<CompanyView>, ApiError> {
+    let name: DisplayName = request.name.parse().map_err(|error: InvalidName| ApiError::invalid("name", sentence(error)))?;
+    state.care.rename(&member.caller, &member.company.id, &name, &origin).await?;
+    let company = Company { name: name.as_str().to_owned(), ..member.company };
+    Ok(Json(Membership { company, role: member.role }.into()))
 }

@@ -17,7 +17,7 @@ use crate::base::clock::Timestamp;
 use crate::features::documents::{DocumentError, Upload};
 use crate::http::caller::{CompanyMember, CompanyWorker, Ids, role_too_low};
 use crate::http::errors::{ApiError, ErrorEnvelope};
-use crate::http::extract::{Listed, PartQuery};
+use crate::http::extract::{Form, Listed, PartQuery};
 use crate::http::state::AppState;
 use crate::model::document::{Document, DocumentNotice};
 use crate::model::ids::DocumentId;
@@ -182,7 +182,7 @@ async fn upload(
     State(state): State<AppState>,
     CompanyWorker(member): CompanyWorker,
     headers: HeaderMap,
-    form: Multipart,
+    Form(form): Form,
 ) -> Result<(StatusCode, Json<DocumentView>), ApiError> {
     let limit = state.documents.upload_bytes_max();
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|length| length.parse::<u64>().ok());

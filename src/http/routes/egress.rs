@@ -1,7 +1,7 @@
 //! What may leave the machine, and what did: for system admins.
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 use crate::base::clock::Timestamp;
 use crate::http::caller::{Ids, RequestOrigin, SystemAdmin};
 use crate::http::errors::ErrorEnvelope;
-use crate::http::extract::ValidJson;
+use crate::http::extract::{ValidJson, ValidQuery};
 use crate::http::{ApiError, AppState};
 use crate::model::audit::Actor;
 use crate::model::egress::{EgressLogRow, EgressRule, Purpose, RuleDraft};
@@ -209,7 +209,7 @@ struct Log {
 
 /// What was tried, newest first: everything that left or was refused.
 #[utoipa::path(get, path = "/api/system-admin/egress/log", tag = "egress", operation_id = "list_egress_attempts", params(LogQuery), responses((status = 200, body = Log), (status = 404, body = ErrorEnvelope)))]
-async fn log(_admin: SystemAdmin, State(state): State<AppState>, Query(query): Query<LogQuery>) -> Result<Json<Log>, ApiError> {
+async fn log(_admin: SystemAdmin, State(state): State<AppState>, ValidQuery(query): ValidQuery<LogQuery>) -> Result<Json<Log>, ApiError> {
     let limit = query.limit.unwrap_or(LOG_ROWS_DEFAULT).clamp(1, LOG_ROWS_MAX);
     let rows = state.egress.recent(limit, query.before).await?;
     Ok(Json(Log { log: rows.into_iter().map(Into::into).collect() }))

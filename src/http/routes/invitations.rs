@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::auth::signed_in_response;
+use super::auth::{SessionKind, signed_in_response};
 use crate::base::clock::Timestamp;
 use crate::base::secret::Secret;
 use crate::base::text::sentence;
@@ -112,6 +112,9 @@ struct AcceptRequest {
     token: String,
     name: String,
     password: String,
+    /// `cookie` (for browsers) unless given.
+    #[serde(default)]
+    session: SessionKind,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -216,7 +219,7 @@ async fn accept_as_new(
     let token = Secret::new(request.token);
     let accepted = state.members.accept_as_new(&token, &request.name, Secret::new(request.password), origin).await?;
     match accepted {
-        Accepted { signed_in: Some(signed_in), .. } => signed_in_response(&state, StatusCode::CREATED, signed_in),
+        Accepted { signed_in: Some(signed_in), .. } => signed_in_response(&state, StatusCode::CREATED, request.session, signed_in),
         Accepted { signed_in: None, membership } => Ok((StatusCode::ACCEPTED, Json(JoinedView::from(membership))).into_response()),
     }
 }

@@ -1,7 +1,7 @@
 //! What this installation asks its vendor for: to be carried over by file, line or picture.
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use utoipa_axum::routes;
 use crate::base::qr::Picture;
 use crate::http::caller::SystemAdmin;
 use crate::http::errors::ErrorEnvelope;
+use crate::http::extract::ValidQuery;
 use crate::http::{ApiError, AppState};
 use crate::model::licence::text::REQUEST;
 use crate::model::licence::{LicenceRequest, MalformedCode};
@@ -52,7 +53,11 @@ struct LicenceRequestView {
     (status = 404, description = "Not a system admin", body = ErrorEnvelope),
     (status = 422, description = "`invalid_field`", body = ErrorEnvelope),
 ))]
-async fn request(State(state): State<AppState>, _: SystemAdmin, Query(query): Query<RequestQuery>) -> Result<Json<LicenceRequestView>, ApiError> {
+async fn request(
+    State(state): State<AppState>,
+    _: SystemAdmin,
+    ValidQuery(query): ValidQuery<RequestQuery>,
+) -> Result<Json<LicenceRequestView>, ApiError> {
     let (request, bytes) = make(&state, query).await?;
     let file_name = format!("{}.onsite-request", request.install_id);
     Ok(Json(LicenceRequestView {
@@ -72,7 +77,7 @@ async fn request(State(state): State<AppState>, _: SystemAdmin, Query(query): Qu
     (status = 404, description = "Not a system admin", body = ErrorEnvelope),
     (status = 422, description = "`invalid_field`", body = ErrorEnvelope),
 ))]
-async fn picture(State(state): State<AppState>, _: SystemAdmin, Query(query): Query<RequestQuery>) -> Result<Response, ApiError> {
+async fn picture(State(state): State<AppState>, _: SystemAdmin, ValidQuery(query): ValidQuery<RequestQuery>) -> Result<Response, ApiError> {
     let (_, bytes) = make(&state, query).await?;
     svg(&REQUEST.picture_text(&bytes))
 }

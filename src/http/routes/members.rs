@@ -100,11 +100,14 @@ async fn change(
     RequestOrigin(origin): RequestOrigin,
     ValidJson(request): ValidJson<MemberRequest>,
 ) -> Result<StatusCode, ApiError> {
-    state.members.set_role(&member.caller, &member.company.id, path.user, request.role, &origin).await?;
+    state.members.set_role(&member.caller, &member.company.id, path.user.clone(), request.role, &origin).await?;
+    if !request.role.allows(Role::Member) {
+        state.automations.stop_runs_for(&path.user, Some(&member.company.id)).await?;
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// End a membership. Anybody may leave; admins and owners may remove members of at most their own role.
+/// End a membership. What the member made stays with the company; their automations rest until an admin takes them over. Anybody may leave; admins and owners may remove members of at most their own role.
 #[utoipa::path(delete, path = "/api/companies/{company}/members/{user}", tag = "members", operation_id = "remove_member",
     params(("company" = String, Path), ("user" = String, Path)), responses(
     (status = 204),
@@ -119,7 +122,8 @@ async fn remove(
     Ids(path): Ids<MemberPath>,
     RequestOrigin(origin): RequestOrigin,
 ) -> Result<StatusCode, ApiError> {
-    state.members.remove(&member.caller, &member.company.id, path.user, &origin).await?;
+    state.members.remove(&member.caller, &member.company.id, path.user.clone(), &origin).await?;
+    state.automations.stop_runs_for(&path.user, Some(&member.company.id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

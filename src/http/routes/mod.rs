@@ -7,6 +7,7 @@ pub mod auth;
 pub mod billing;
 pub mod chat_runs;
 pub mod companies;
+pub mod company_ends;
 pub mod conversations;
 pub mod documents;
 pub mod egress;

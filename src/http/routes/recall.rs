@@ -1,8 +1,7 @@
 //! What was collected and uploaded, found for a question; a chunk that a citation names; the text that a quote stands in.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -11,6 +10,7 @@ use utoipa_axum::routes;
 
 use crate::base::clock::Timestamp;
 use crate::http::caller::{CompanyMember, Ids};
+use crate::http::extract::ValidQuery;
 use crate::http::{ApiError, AppState};
 use crate::model::chunk::{Chunk, ChunkId, ChunkType, Citation};
 use crate::model::freshness::Freshness;
@@ -30,6 +30,7 @@ pub fn routes() -> OpenApiRouter<AppState> {
 }
 
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Question {
     /// The question.
     q: String,
@@ -69,11 +70,7 @@ impl From<Recalled> for ResultView {
 /// What the company has collected and uploaded about a question.
 #[utoipa::path(get, path = "/api/companies/{company}/recall", tag = "recall", params(("company" = String, Path), Question),
     responses((status = 200, body = Results), (status = 404), (status = 413), (status = 422)))]
-async fn recall(
-    member: CompanyMember,
-    State(state): State<AppState>,
-    question: Result<Query<Question>, QueryRejection>,
-) -> Result<Json<Results>, ApiError> {
+async fn recall(member: CompanyMember, State(state): State<AppState>, ValidQuery(question): ValidQuery<Question>) -> Result<Json<Results>, ApiError> {
     let (q, limit) = checked(question)?;
     let query = RecallQuery { viewer: member.user().id.clone(), company: member.company.id, text: q.clone(), limit, filter: RecallFilter::default() };
     let results = state.recall.search(query).await?.into_iter().map(ResultView::from).collect();
@@ -81,8 +78,7 @@ async fn recall(
 }
 
 /// The question and how many results it may have.
-fn checked(question: Result<Query<Question>, QueryRejection>) -> Result<(String, usize), ApiError> {
-    let Query(Question { q, k }) = question.map_err(|rejection| ApiError::invalid("q", rejection.body_text()))?;
+fn checked(Question { q, k }: Question) -> Result<(String, usize), ApiError> {
     if q.trim().is_empty() {
         return Err(ApiError::invalid("q", "The question is empty."));
     }
@@ -210,18 +206,20 @@ impl From<RecallError> for ApiError {
 mod tests {
     use super::*;
 
-    fn ask(query: &str) -> Result<(String, usize), ApiError> {
-        let address = format!("http://onsite.test/?{query}").parse::<axum::http::Uri>().unwrap();
-        checked(Query::try_from_uri(&address))
+    async fn ask(query: &str) -> Result<(String, usize), ApiError> {
+        use axum::extract::FromRequestParts;
+        let (mut parts, ()) = axum::http::Request::get(format!("http://onsite.test/?{query}")).body(()).unwrap().into_parts();
+        let ValidQuery(question) = ValidQuery::from_request_parts(&mut parts, &()).await?;
+        checked(question)
     }
 
-    #[test]
-    fn a_question_is_checked_before_it_costs_anything() {
-        assert_eq!(ask("q=how+long").unwrap(), ("how long".to_owned(), RESULTS_DEFAULT));
-        assert_eq!(ask("q=a&k=50").unwrap().1, 50);
+    #[tokio::test]
+    async fn a_question_is_checked_before_it_costs_anything() {
+        assert_eq!(ask("q=how+long").await.unwrap(), ("how long".to_owned(), RESULTS_DEFAULT));
+        assert_eq!(ask("q=a&k=50").await.unwrap().1, 50);
         for wrong in ["", "q=", "q=%20", "q=a&k=0", "q=a&k=51", "q=a&k=x"] {
-            assert!(ask(wrong).is_err(), "{wrong}");
+            assert!(ask(wrong).await.is_err(), "{wrong}");
         }
-        assert!(ask(&format!("q={}", "a".repeat(QUESTION_BYTES_MAX + 1))).is_err());
+        assert!(ask(&format!("q={}", "a".repeat(QUESTION_BYTES_MAX + 1))).await.is_err());
     }
 }

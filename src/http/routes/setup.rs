@@ -1,16 +1,15 @@
-//! The first start. Once there is an admin, none of this is there any more.
+//! The first start. Once there is an admin, none of this is there any more: the router answers 404 before it comes here.
 
 use axum::Json;
-use axum::extract::{FromRef, FromRequestParts, State};
+use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::request::Parts;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::auth::{SessionView, signed_in_response};
+use super::auth::{SessionKind, SessionView, signed_in_response};
 use crate::base::secret::Secret;
 use crate::base::text::sentence;
 use crate::features::setup::{RedeemError, Redemption};
@@ -25,21 +24,6 @@ const REISSUE: &str = "On the server itself: stop onsite, run `onsite bootstrap 
 /// The routes of this noun.
 pub fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(state)).routes(routes!(redeem))
-}
-
-/// Setup is still open. Asked before anything else of the request is looked at: afterwards these routes are not there, whatever is sent.
-struct SetupOpen;
-
-impl<S> FromRequestParts<S> for SetupOpen
-where
-    S: Send + Sync,
-    AppState: FromRef<S>,
-{
-    type Rejection = ApiError;
-
-    async fn from_request_parts(_: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        if AppState::from_ref(state).setup.is_over().await? { Err(ApiError::not_found()) } else { Ok(Self) }
-    }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -66,6 +50,9 @@ struct RedeemRequest {
     email: String,
     password: String,
     name: String,
+    /// `cookie` (for browsers) unless given.
+    #[serde(default)]
+    session: SessionKind,
 }
 
 /// How far setup is, while it is open.
@@ -101,7 +88,6 @@ async fn state(State(state): State<AppState>) -> Result<Json<SetupView>, ApiErro
     (status = 429, description = "`too_many_tries`, `busy`", body = ErrorEnvelope),
 ))]
 async fn redeem(
-    _: SetupOpen,
     State(state): State<AppState>,
     RequestOrigin(origin): RequestOrigin,
     ValidJson(request): ValidJson<RedeemRequest>,
@@ -109,7 +95,7 @@ async fn redeem(
     let redemption =
         Redemption { token: Secret::new(request.token), email: request.email, name: request.name, password: Secret::new(request.password) };
     let signed_in = state.setup.redeem(redemption, origin).await?;
-    signed_in_response(&state, StatusCode::CREATED, signed_in)
+    signed_in_response(&state, StatusCode::CREATED, request.session, signed_in)
 }
 
 impl From<RedeemError> for ApiError {

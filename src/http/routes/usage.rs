@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -12,6 +12,7 @@ use utoipa_axum::routes;
 use crate::base::clock::Timestamp;
 use crate::http::caller::{CompanyDev, CompanyMember};
 use crate::http::errors::ErrorEnvelope;
+use crate::http::extract::ValidQuery;
 use crate::http::{ApiError, AppState};
 use crate::model::ledger::{self, TokenTransaction};
 
@@ -26,6 +27,7 @@ const DAYS_DEFAULT: u16 = 30;
 const DAYS_MAX: u16 = 366;
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Span {
     /// Days back from now, 1 to 366; 30 when not given.
     days: Option<u16>,
@@ -109,7 +111,11 @@ impl TransactionView {
 /// What the company used, by type, day and model.
 #[utoipa::path(get, path = "/api/companies/{company}/usage", tag = "usage", operation_id = "get_usage", params(("company" = String, Path), Span),
     responses((status = 200, body = UsageView)))]
-async fn show(State(state): State<AppState>, CompanyDev(member): CompanyDev, Query(span): Query<Span>) -> Result<Json<UsageView>, ApiError> {
+async fn show(
+    State(state): State<AppState>,
+    CompanyDev(member): CompanyDev,
+    ValidQuery(span): ValidQuery<Span>,
+) -> Result<Json<UsageView>, ApiError> {
     let days = span.days.unwrap_or(DAYS_DEFAULT);
     if !(1..=DAYS_MAX).contains(&days) {
         return Err(ApiError::invalid("days", format!("A number from 1 to {DAYS_MAX} is expected.")));

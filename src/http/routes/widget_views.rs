@@ -10,6 +10,7 @@ use crate::features::automations::{Headline, LatestRun, WidgetView};
 use crate::model::crawl::CrawlPolicy;
 use crate::model::freshness::Freshness;
 use crate::model::ids::{DocumentId, ReportId, RunId, UserId, WidgetId};
+use crate::model::paused::PausedReason;
 use crate::model::run::{IngestState, RunError, RunState};
 use crate::model::schedule::Schedule;
 use crate::model::widget::{SourceClass, SourceConfig, Visibility};
@@ -119,6 +120,8 @@ pub(super) struct Widget {
     visibility: Visibility,
     deep_collection: bool,
     paused: bool,
+    /// Why it is paused though nobody paused it: whoever made it has lost their place. An admin takes it over.
+    paused_reason: Option<PausedReason>,
     #[schema(value_type = Option<String>, format = DateTime)]
     next_run_at: Option<Timestamp>,
     /// Who made it: they change and delete it as well as `dev` and above.
@@ -149,6 +152,7 @@ impl From<WidgetView> for Widget {
             visibility: spec.visibility,
             deep_collection: spec.deep_collection,
             paused: spec.paused,
+            paused_reason: view.widget.paused_reason,
             next_run_at: view.widget.next_run_at,
             created_by: view.widget.created_by,
             created_at: view.widget.created_at,

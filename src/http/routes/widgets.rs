@@ -1,8 +1,7 @@
 //! Widgets: scheduled questions with a source.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -12,9 +11,9 @@ use utoipa_axum::routes;
 use super::widget_views::Widget;
 use crate::base::clock::Timestamp;
 use crate::features::automations::{AutomationError, Viewer};
-use crate::http::caller::{CompanyMember, CompanyWorker, Ids, role_too_low};
+use crate::http::caller::{CompanyAdmin, CompanyMember, CompanyWorker, Ids, RequestOrigin, role_too_low};
 use crate::http::errors::ErrorEnvelope;
-use crate::http::extract::{ValidJson, part};
+use crate::http::extract::{ValidJson, ValidQuery, part};
 use crate::http::{ApiError, AppState};
 use crate::model::crawl::CrawlPolicy;
 use crate::model::ids::{CompanyId, DocumentId, WidgetId};
@@ -23,13 +22,18 @@ use crate::model::widget::{STALE_AFTER_HOURS_DEFAULT, SourceClass, Visibility, W
 
 /// The routes of this noun.
 pub fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, change, delete))
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, change, delete)).routes(routes!(take_over))
 }
 
 impl From<AutomationError> for ApiError {
     fn from(error: AutomationError) -> Self {
         match error {
             AutomationError::NotFound => Self::not_found(),
+            AutomationError::MakerGone => {
+                Self::conflict("maker_gone", "Whoever made this automation may not run it any more, and its schedule would spend their tokens.")
+                    .field("paused")
+                    .remedy("An admin or owner of the company takes it over.")
+            }
             AutomationError::NotYours => role_too_low("Automations of others are changed and deleted from the role dev up.".to_owned()),
             AutomationError::Invalid(invalid) => Self::invalid(invalid.field, invalid.message).remedy(invalid.remedy),
             AutomationError::Refused(refusal) => refusal.into(),
@@ -204,8 +208,11 @@ struct Look {
 /// The company's widgets, oldest first.
 #[utoipa::path(get, path = "/api/companies/{company}/widgets", tag = "automations", operation_id = "list_widgets",
     params(("company" = String, Path), Look), responses((status = 200, body = WidgetList), (status = 404, body = ErrorEnvelope)))]
-async fn list(State(state): State<AppState>, member: CompanyMember, look: Result<Query<Look>, QueryRejection>) -> Result<Json<WidgetList>, ApiError> {
-    let Query(look) = look.map_err(|rejection| ApiError::invalid("limit", rejection.body_text()))?;
+async fn list(
+    State(state): State<AppState>,
+    member: CompanyMember,
+    ValidQuery(look): ValidQuery<Look>,
+) -> Result<Json<WidgetList>, ApiError> {
     let part = part(look.before, look.limit)?;
     let (widgets, next_before) = state.automations.widgets(&viewer(member), &part, look.since).await?;
     Ok(Json(WidgetList { widgets: widgets.into_iter().map(Into::into).collect(), next_before }))
@@ -254,6 +261,20 @@ async fn delete(State(state): State<AppState>, CompanyWorker(member): CompanyWor
     let viewer = viewer(member);
     state.automations.delete_widget(&viewer, &ids.widget).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Takes a widget over: its schedule goes on, and the caller pays for it. For admins and owners.
+#[utoipa::path(post, path = "/api/companies/{company}/widgets/{widget}/take-over", tag = "automations", operation_id = "take_over_widget",
+    params(("company" = String, Path), ("widget" = String, Path)),
+    responses((status = 200, body = Widget), (status = 403, body = ErrorEnvelope), (status = 404, body = ErrorEnvelope)))]
+async fn take_over(
+    State(state): State<AppState>,
+    CompanyAdmin(member): CompanyAdmin,
+    Ids(ids): Ids<InWidget>,
+    RequestOrigin(origin): RequestOrigin,
+) -> Result<Json<Widget>, ApiError> {
+    let viewer = Viewer { user: member.caller.user.id, company: member.company.id, role: member.role };
+    Ok(Json(state.automations.take_over(&viewer, &ids.widget, &origin).await?.into()))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::model::audit::{Actor, Entry, Outcome};
 use crate::model::ids::{PasswordResetId, SessionId, UserId};
 use crate::model::password::{NewPassword, PasswordRefusal};
 use crate::model::session::Origin;
-use crate::model::user::{Caller, Email, User};
+use crate::model::user::{Caller, Email, InvalidEmail, User};
 use crate::store::password_resets::{NewPasswordReset, RecoveryLink};
 use crate::store::sessions::{OpenSession, WhichSessions};
 use crate::store::{Store, StoreError};
@@ -42,6 +42,23 @@ pub enum PasswordError {
     /// A mail's text could not be sealed.
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why an address was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum EmailError {
+    /// Not a mail address.
+    #[error(transparent)]
+    Email(#[from] InvalidEmail),
+    /// Another account has it.
+    #[error("this mail address has an account already")]
+    Taken,
+    /// The present password was not given, or could not be checked.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -84,24 +101,45 @@ impl Auth {
     ) -> Result<(), PasswordError> {
         let entry = Entry::new(self.seams.now(), Actor::User(Some(caller.user.id.clone())), "password.changed", caller.user.id.as_str());
         let entry = entry.from(origin.address);
+        self.prove(caller, present, origin, &entry).await?;
+        let new = NewPassword::check(new, &caller.user.email, &caller.user.name)?;
+        let hash = self.hasher.hash(&new).await?;
+        Ok(self.store.set_password(caller.user.id.clone(), hash, caller.session_id.clone(), self.seams.now(), entry).await?)
+    }
+
+    /// Gives the caller's account another address, for whoever knows the present password. Their other sessions end.
+    ///
+    /// # Errors
+    /// See [`EmailError`].
+    pub async fn change_email(&self, caller: &Caller, present: &Secret<String>, email: &str, origin: &Origin) -> Result<Email, EmailError> {
+        let email: Email = email.parse()?;
+        let entry = Entry::new(self.seams.now(), Actor::User(Some(caller.user.id.clone())), "email.changed", caller.user.id.as_str());
+        let entry = entry.from(origin.address);
+        self.prove(caller, present, origin, &entry).await?;
+        let kept = self.store.set_email(caller.user.id.clone(), email.clone(), caller.session_id.clone(), entry).await?;
+        if kept { Ok(email) } else { Err(EmailError::Taken) }
+    }
+
+    /// Goes on only when the caller knows their present password; a wrong one is recorded as the refusal of `what`.
+    async fn prove(&self, caller: &Caller, present: &Secret<String>, origin: &Origin, what: &Entry) -> Result<(), PasswordError> {
         let stored = self.store.password_hash(caller.user.id.clone()).await?;
         // Whoever holds a session only may not find out the password with it: guesses count as they do at signing in.
         let account = sha256(caller.user.email.as_str().as_bytes());
         let counted = self.login_limits.admit(&[Key::AccountAtAddress(account, origin.address)])?;
         match self.hasher.verify(present, stored.as_deref()).await {
-            Ok(false) => {
-                self.store.record_audit(entry.outcome(Outcome::Refused)).await?;
-                return Err(PasswordError::WrongPassword);
+            Ok(true) => {
+                counted.give_back();
+                Ok(())
             }
-            Ok(true) => counted.give_back(),
+            Ok(false) => {
+                self.store.record_audit(what.clone().outcome(Outcome::Refused)).await?;
+                Err(PasswordError::WrongPassword)
+            }
             Err(error) => {
                 counted.give_back();
-                return Err(error.into());
+                Err(error.into())
             }
         }
-        let new = NewPassword::check(new, &caller.user.email, &caller.user.name)?;
-        let hash = self.hasher.hash(&new).await?;
-        Ok(self.store.set_password(caller.user.id.clone(), hash, caller.session_id.clone(), self.seams.now(), entry).await?)
     }
 
     /// Makes a link that replaces an account's password once, and mails it to its owner where mail is sent. `None`: there is no such account.
@@ -162,11 +200,20 @@ impl Auth {
         self.end(caller, WhichSessions::AllBut(caller.session_id.clone()), origin).await
     }
 
+    /// Ends all of the caller's sessions, the one that asks too, and returns how many.
+    ///
+    /// # Errors
+    /// When it could not be kept.
+    pub async fn end_all_sessions(&self, caller: &Caller, origin: &Origin) -> Result<usize, StoreError> {
+        self.end(caller, WhichSessions::All, origin).await
+    }
+
     async fn end(&self, caller: &Caller, which: WhichSessions, origin: &Origin) -> Result<usize, StoreError> {
         let now = self.seams.now();
         let object = match &which {
             WhichSessions::One(id) => id.as_str().to_owned(),
             WhichSessions::AllBut(_) => "all other sessions".to_owned(),
+            WhichSessions::All => "all sessions".to_owned(),
         };
         let entry = Entry::new(now, Actor::User(Some(caller.user.id.clone())), "auth.sessions_ended", object).from(origin.address);
         self.store.end_sessions(caller.user.id.clone(), which, now, entry).await

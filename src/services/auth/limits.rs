@@ -3,6 +3,7 @@
 //! A try takes its place in every bucket when it is admitted, so that guesses at the same instant cannot overshoot; whoever turns
 //! out to be right gets the places back. Somebody who knows the password is never held back by their own successes.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -95,7 +96,7 @@ pub struct TooManyTries {
 
 /// The buckets. Share it by reference.
 pub struct Limits {
-    rules: &'static [Rule],
+    rules: Cow<'static, [Rule]>,
     clock: Arc<dyn Clock>,
     // One table a rule, so that what is forgotten first is judged among its like.
     tables: Mutex<Vec<HashMap<Key, Bucket>>>,
@@ -149,8 +150,9 @@ struct Taken {
 impl Limits {
     /// Empty buckets.
     #[must_use]
-    pub fn new(clock: Arc<dyn Clock>, rules: &'static [Rule]) -> Self {
-        Self { rules, clock, tables: Mutex::new(rules.iter().map(|_| HashMap::new()).collect()) }
+    pub fn new(clock: Arc<dyn Clock>, rules: impl Into<Cow<'static, [Rule]>>) -> Self {
+        let rules = rules.into();
+        Self { tables: Mutex::new(rules.iter().map(|_| HashMap::new()).collect()), rules, clock }
     }
 
     /// Takes a place for a try in the bucket of every key that a rule counts.

@@ -9,6 +9,8 @@ pub mod limits;
 pub mod password;
 pub mod second_step;
 mod sessions;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -251,11 +253,27 @@ impl Auth {
             }
         };
         match found {
-            Some((user, _)) if right && user.disabled_at.is_none() => {
+            Some((user, hash)) if right && user.disabled_at.is_none() => {
                 counted.give_back();
+                self.renew_hash(&user, hash, password).await;
                 self.after_password(user, origin).await
             }
             other => Err(self.refuse(other.map(|(user, _)| user), origin).await),
+        }
+    }
+
+    /// A hash made at another cost than today's is replaced while the password is at hand. That it could not be is no reason to keep anybody out.
+    async fn renew_hash(&self, user: &User, old: String, password: &Secret<String>) {
+        if !self.hasher.is_outdated(&old) {
+            return;
+        }
+        let kept = match self.hasher.hash_again(password).await {
+            Ok(new) => self.store.renew_password_hash(user.id.clone(), old, new).await.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        match kept {
+            Ok(()) => tracing::info!(user_id = %user.id, "a password's hash was renewed at today's cost"),
+            Err(error) => tracing::warn!(user_id = %user.id, error, "a password's hash stays at its old cost until the next sign-in"),
         }
     }
 

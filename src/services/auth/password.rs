@@ -1,6 +1,7 @@
 //! Hashing passwords: Argon2id, few at once, so that a rush of sign-ins cannot take the memory or the processors.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use argon2::password_hash::{Output, ParamsString, PasswordHash, SaltString};
 use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Params, Version};
@@ -48,6 +49,7 @@ pub struct Hasher {
     running: Arc<Semaphore>,
     admitted: Arc<Semaphore>,
     nobody: Arc<str>,
+    computed: Arc<AtomicU64>,
 }
 
 impl Hasher {
@@ -67,6 +69,22 @@ impl Hasher {
             running: Arc::new(Semaphore::new(running_max)),
             admitted: Arc::new(Semaphore::new(running_max + waiting_max)),
             nobody: nobody.into(),
+            computed: Arc::default(),
+        })
+    }
+
+    /// How many hashes were computed since the start: what a sign-in costs, whoever tries it.
+    #[must_use]
+    pub fn computed(&self) -> u64 {
+        self.computed.load(Ordering::Relaxed)
+    }
+
+    /// Whether a stored hash was made at another cost than new ones are.
+    #[must_use]
+    pub fn is_outdated(&self, stored: &str) -> bool {
+        let params = PasswordHash::new(stored).and_then(|hash| Params::try_from(&hash));
+        params.is_ok_and(|params| {
+            (params.m_cost(), params.t_cost(), params.p_cost()) != (self.params.m_cost(), self.params.t_cost(), self.params.p_cost())
         })
     }
 
@@ -75,10 +93,18 @@ impl Hasher {
     /// # Errors
     /// [`HashError::Busy`] at once when too many wait already.
     pub async fn hash(&self, password: &NewPassword) -> Result<String, HashError> {
+        self.hash_again(password.secret()).await
+    }
+
+    /// The hash, at today's cost, of a password that is in use and so need not keep today's rules.
+    ///
+    /// # Errors
+    /// [`HashError::Busy`] at once when too many wait already.
+    pub async fn hash_again(&self, password: &Secret<String>) -> Result<String, HashError> {
         let salt = SaltString::encode_b64(&self.seams.random_bytes::<16>()).map_err(broken)?;
         let (params, password) = (self.params.clone(), password.clone());
         self.run(move || {
-            let output = compute(password.secret().expose().as_bytes(), &salt, &params)?;
+            let output = compute(password.expose().as_bytes(), &salt, &params)?;
             let hash = PasswordHash {
                 algorithm: ARGON2ID_IDENT,
                 version: Some(Version::V0x13.into()),
@@ -127,6 +153,7 @@ impl Hasher {
         let running = Arc::clone(&self.running).acquire_owned().await.map_err(broken)?;
         // The permits go with the work: a caller who hangs up does not make room for another before the memory is free.
         let held: (OwnedSemaphorePermit, OwnedSemaphorePermit) = (admitted, running);
+        self.computed.fetch_add(1, Ordering::Relaxed);
         let work = move || {
             let result = work();
             drop(held);

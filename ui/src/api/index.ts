@@ -71,6 +71,8 @@ export const api = {
   changePassword: (present: string, password: string) => call('post', '/api/me/password', { json: { present_password: present, password } }),
   sessions: async () => (await call('get', '/api/me/sessions')).sessions,
   endSession: (session: string) => call('delete', '/api/me/sessions/{session}', { path: { session } }),
+  changeEmail: (present: string, email: string) => call('post', '/api/me/email', { json: { present_password: present, email } }),
+  endAllSessions: () => call('post', '/api/me/sessions/end-all'),
   endOtherSessions: () => call('post', '/api/me/sessions/end-others'),
 
   members: async (company: string) =>
@@ -104,6 +106,13 @@ export const api = {
   audit: (query: { before?: number; action?: string; actor?: string; outcome?: string; limit: number }) => call('get', '/api/system-admin/audit', { query }),
   auditExport: () => address('/api/system-admin/audit/export'),
 
+  renameCompany: (company: string, name: string) => call('patch', '/api/companies/{company}', { path: { company }, json: { name } }),
+  transferCompany: (company: string, user: string) => call('post', '/api/companies/{company}/transfer', { path: { company }, json: { user_id: user } }),
+  companyExport: (company: string) => address('/api/companies/{company}/export', { company }),
+  companyLosses: (company: string) => call('get', '/api/companies/{company}/deletion', { path: { company } }),
+  deleteCompany: (company: string, name: string) => call('post', '/api/companies/{company}/deletion', { path: { company }, json: { name } }),
+  deletedCompanies: async () => (await call('get', '/api/system-admin/deleted-companies')).companies,
+  restoreCompany: (company: string) => call('post', '/api/system-admin/deleted-companies/{company}/restore', { path: { company } }),
   createCompany: (name: string) => call('post', '/api/companies', { json: { name } }),
 
   /** `since` (ms) is when the reader last looked: each automation then says which figures moved. */
@@ -117,6 +126,8 @@ export const api = {
     call('patch', '/api/companies/{company}/widgets/{widget}', { path: { company, widget }, json }),
   deleteWidget: (company: string, widget: string) =>
     call('delete', '/api/companies/{company}/widgets/{widget}', { path: { company, widget } }),
+  takeOverWidget: (company: string, widget: string) =>
+    call('post', '/api/companies/{company}/widgets/{widget}/take-over', { path: { company, widget } }),
   startRun: (company: string, widget: string) =>
     call('post', '/api/companies/{company}/widgets/{widget}/runs', { path: { company, widget } }),
   runs: async (company: string, widget: string) =>

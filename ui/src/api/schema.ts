@@ -172,7 +172,8 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
-        patch?: never;
+        /** Give a company another name. For admins and owners. */
+        patch: operations["rename_company"];
         trace?: never;
     };
     "/api/companies/{company}/api-keys": {
@@ -333,6 +334,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/companies/{company}/deletion": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What would be lost with the company. For owners. */
+        get: operations["get_company_losses"];
+        put?: never;
+        /** Delete the company. For owners, who type its name. It is gone for everybody at once; for two weeks a system admin can undo that. */
+        post: operations["delete_company"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/companies/{company}/documents": {
         parameters: {
             query?: never;
@@ -384,6 +403,26 @@ export interface paths {
         };
         /** Fetch a document's file */
         get: operations["download_document"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/companies/{company}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Everything the company has, as one archive: JSON Lines and the documents' files. For owners.
+         * @description A tar that is made while it is sent; its last file is `manifest.json`: one without was cut off. Conversations of other members are theirs and not in it.
+         */
+        get: operations["export_company"];
         put?: never;
         post?: never;
         delete?: never;
@@ -454,7 +493,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** End a membership. Anybody may leave; admins and owners may remove members of at most their own role. */
+        /** End a membership. What the member made stays with the company; their automations rest until an admin takes them over. Anybody may leave; admins and owners may remove members of at most their own role. */
         delete: operations["remove_member"];
         options?: never;
         head?: never;
@@ -564,6 +603,23 @@ export interface paths {
         get: operations["follow_run"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/companies/{company}/transfer": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Hand the company over: the member becomes an owner, and the caller, an owner, an admin. */
+        post: operations["transfer_company"];
         delete?: never;
         options?: never;
         head?: never;
@@ -687,6 +743,23 @@ export interface paths {
         get: operations["get_series"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/companies/{company}/widgets/{widget}/take-over": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Takes a widget over: its schedule goes on, and the caller pays for it. For admins and owners. */
+        post: operations["take_over_widget"];
         delete?: never;
         options?: never;
         head?: never;
@@ -900,6 +973,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/me/email": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Give one's account another mail address. All other sessions end; sign in with the new address from now on. */
+        post: operations["change_email"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/me/factors/recovery-codes": {
         parameters: {
             query?: never;
@@ -997,6 +1087,23 @@ export interface paths {
         get: operations["list_sessions"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/sessions/end-all": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sign out everywhere: end all of the caller's sessions, the one that asks too. */
+        post: operations["end_all_sessions"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1153,6 +1260,40 @@ export interface paths {
         get: operations["export_audit_log"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/system-admin/deleted-companies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Companies that were deleted and can still be restored. For system admins. */
+        get: operations["list_deleted_companies"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/system-admin/deleted-companies/{company}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Undo the deletion of a company: its members have it back as it was. For system admins. */
+        post: operations["restore_company"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1405,6 +1546,8 @@ export interface components {
         AcceptRequest: {
             name: string;
             password: string;
+            /** @description `cookie` (for browsers) unless given. */
+            session?: components["schemas"]["SessionKind"];
             token: string;
         };
         AccountList: {
@@ -1521,6 +1664,10 @@ export interface components {
         BillingView: {
             /** @description The checkout of licences for appliances. */
             on_prem_checkout: components["schemas"]["Checkout"];
+        };
+        ChangeEmailRequest: {
+            email: string;
+            present_password: string;
         };
         ChangePasswordRequest: {
             password: string;
@@ -1716,6 +1863,24 @@ export interface components {
             earned: number;
             /** Format: int64 */
             spent: number;
+        };
+        DeletedList: {
+            companies: components["schemas"]["DeletedView"][];
+        };
+        DeletedView: {
+            /** Format: date-time */
+            deleted_at: string;
+            id: string;
+            name: string;
+            /**
+             * Format: date-time
+             * @description From then on it cannot be restored, and its rows are removed.
+             */
+            purged_after: string;
+        };
+        DeletionRequest: {
+            /** @description The company's name, typed by whoever deletes it. */
+            name: string;
         };
         /** @description A company's documents. */
         DocumentList: {
@@ -2161,6 +2326,42 @@ export interface components {
         LoginRequest: {
             email: string;
             password: string;
+            /** @description `cookie` (for browsers) unless given. */
+            session?: components["schemas"]["SessionKind"];
+        };
+        /** @description What would be lost with the company. */
+        LossesView: {
+            /** Format: int64 */
+            automations: number;
+            /**
+             * Format: int64
+             * @description Of all members; those of others are not in an export.
+             */
+            conversations: number;
+            /**
+             * Format: int64
+             * @description Of all versions.
+             */
+            document_bytes: number;
+            /**
+             * Format: int64
+             * @description The latest version of each.
+             */
+            documents: number;
+            /**
+             * Format: int64
+             * @description Open ones.
+             */
+            invitations: number;
+            /** Format: int64 */
+            members: number;
+            /** Format: int64 */
+            reports: number;
+            /**
+             * Format: int64
+             * @description For so many days a system admin can undo the deletion.
+             */
+            undone_within_days: number;
         };
         MailCodeRequest: {
             /** @description From the answer of the first step. */
@@ -2519,6 +2720,11 @@ export interface components {
             /** @description Replaces the password, once. Shown only here: hand over the link `/password-reset#TOKEN` of this appliance. */
             token: string;
         };
+        /**
+         * @description Why a widget is paused though nobody paused it: whoever pays for its schedule has lost their place.
+         * @enum {string}
+         */
+        PausedReason: "maker_left" | "maker_disabled";
         Point: {
             as_of?: string | null;
             /** Format: date-time */
@@ -2551,6 +2757,8 @@ export interface components {
             email: string;
             name: string;
             password: string;
+            /** @description `cookie` (for browsers) unless given. */
+            session?: components["schemas"]["SessionKind"];
             token: string;
         };
         Rename: {
@@ -2757,6 +2965,8 @@ export interface components {
             method: string;
             /** @description From the answer of the first step. */
             second_step: string;
+            /** @description `cookie` (for browsers) unless given. */
+            session?: components["schemas"]["SessionKind"];
         };
         /** @description A right password that is not enough. */
         SecondStepView: {
@@ -2798,6 +3008,11 @@ export interface components {
         SeriesList: {
             series: components["schemas"]["Series"][];
         };
+        /**
+         * @description How the session is handed over.
+         * @enum {string}
+         */
+        SessionKind: "cookie" | "bearer";
         SessionList: {
             sessions: components["schemas"]["OpenSessionView"][];
         };
@@ -2932,8 +3147,8 @@ export interface components {
              * @description When the session ends at the latest.
              */
             expires_at: string;
-            /** @description For programs: send it as `Authorization: Bearer`. Browsers have it in a cookie. */
-            token: string;
+            /** @description Only where a bearer session was asked for: send it as `Authorization: Bearer`. */
+            token?: string | null;
         };
         TotpOfferView: {
             /** @description The same as a QR code. */
@@ -2959,6 +3174,10 @@ export interface components {
             /** @description What that is called, where it is of this company: the automation of a run, a conversation, a document. */
             reference_name?: string | null;
             tx_type: string;
+        };
+        TransferRequest: {
+            /** @description The member who becomes an owner. */
+            user_id: string;
         };
         /**
          * @description Why a run was started.
@@ -3026,6 +3245,7 @@ export interface components {
             next_run_at?: string | null;
             objective: string;
             paused: boolean;
+            paused_reason?: components["schemas"]["PausedReason"] | null;
             schedule: components["schemas"]["Schedule"];
             source_config: components["schemas"]["SourceConfigView"];
             /** @description The headline over the last reports, oldest first. */
@@ -3086,6 +3306,7 @@ export type Asked = components['schemas']['Asked'];
 export type AskedRun = components['schemas']['AskedRun'];
 export type AuditRow = components['schemas']['AuditRow'];
 export type BillingView = components['schemas']['BillingView'];
+export type ChangeEmailRequest = components['schemas']['ChangeEmailRequest'];
 export type ChangePasswordRequest = components['schemas']['ChangePasswordRequest'];
 export type Changes = components['schemas']['Changes'];
 export type ChatFailure = components['schemas']['ChatFailure'];
@@ -3102,6 +3323,9 @@ export type Conversation = components['schemas']['Conversation'];
 export type Conversations = components['schemas']['Conversations'];
 export type CrawlPolicy = components['schemas']['CrawlPolicy'];
 export type DayTotal = components['schemas']['DayTotal'];
+export type DeletedList = components['schemas']['DeletedList'];
+export type DeletedView = components['schemas']['DeletedView'];
+export type DeletionRequest = components['schemas']['DeletionRequest'];
 export type DocumentList = components['schemas']['DocumentList'];
 export type DocumentView = components['schemas']['DocumentView'];
 export type EgressAttempt = components['schemas']['EgressAttempt'];
@@ -3137,6 +3361,7 @@ export type LicenceRequestView = components['schemas']['LicenceRequestView'];
 export type LicenceView = components['schemas']['LicenceView'];
 export type Log = components['schemas']['Log'];
 export type LoginRequest = components['schemas']['LoginRequest'];
+export type LossesView = components['schemas']['LossesView'];
 export type MailCodeRequest = components['schemas']['MailCodeRequest'];
 export type MailList = components['schemas']['MailList'];
 export type MailView = components['schemas']['MailView'];
@@ -3168,6 +3393,7 @@ export type PageFate = components['schemas']['PageFate'];
 export type PageView = components['schemas']['PageView'];
 export type Pagination = components['schemas']['Pagination'];
 export type PasswordResetView = components['schemas']['PasswordResetView'];
+export type PausedReason = components['schemas']['PausedReason'];
 export type Point = components['schemas']['Point'];
 export type Question = components['schemas']['Question'];
 export type QueuedView = components['schemas']['QueuedView'];
@@ -3197,6 +3423,7 @@ export type SecondStepView = components['schemas']['SecondStepView'];
 export type SecurityView = components['schemas']['SecurityView'];
 export type Series = components['schemas']['Series'];
 export type SeriesList = components['schemas']['SeriesList'];
+export type SessionKind = components['schemas']['SessionKind'];
 export type SessionList = components['schemas']['SessionList'];
 export type SessionView = components['schemas']['SessionView'];
 export type Setting = components['schemas']['Setting'];
@@ -3216,6 +3443,7 @@ export type TokenRequest = components['schemas']['TokenRequest'];
 export type TokenView = components['schemas']['TokenView'];
 export type TotpOfferView = components['schemas']['TotpOfferView'];
 export type TransactionView = components['schemas']['TransactionView'];
+export type TransferRequest = components['schemas']['TransferRequest'];
 export type Trigger = components['schemas']['Trigger'];
 export type TypeTotal = components['schemas']['TypeTotal'];
 export type UploadForm = components['schemas']['UploadForm'];
@@ -3644,6 +3872,57 @@ export interface operations {
             };
         };
     };
+    rename_company: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                company: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewCompanyRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Company"];
+                };
+            };
+            /** @description `role_too_low` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `invalid_field` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
     list_api_keys: {
         parameters: {
             query?: never;
@@ -4025,6 +4304,93 @@ export interface operations {
             };
         };
     };
+    get_company_losses: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                company: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LossesView"];
+                };
+            };
+            /** @description `role_too_low` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    delete_company: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                company: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DeletionRequest"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `role_too_low`, `step_up_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `not_its_name` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
     list_documents: {
         parameters: {
             query?: {
@@ -4185,6 +4551,45 @@ export interface operations {
                 };
                 content: {
                     "application/octet-stream": unknown;
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    export_company: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                company: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A tar */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-tar": unknown;
+                };
+            };
+            /** @description `role_too_low`, `step_up_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
                 };
             };
             404: {
@@ -4492,14 +4897,15 @@ export interface operations {
     };
     recall: {
         parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                company: string;
+            query: {
                 /** @description The question. */
                 q: string;
                 /** @description Most results: 1 to 50, 8 unless said. */
-                k: number | null;
+                k?: number;
+            };
+            header?: never;
+            path: {
+                company: string;
             };
             cookie?: never;
         };
@@ -4674,11 +5080,60 @@ export interface operations {
             };
         };
     };
+    transfer_company: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                company: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TransferRequest"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `role_too_low`, `step_up_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `invalid_field`: nobody it can be handed to */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
     get_usage: {
         parameters: {
             query?: {
                 /** @description Days back from now, 1 to 366; 30 when not given. */
-                days?: number | null;
+                days?: number;
             };
             header?: never;
             path: {
@@ -5038,6 +5493,44 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SeriesList"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    take_over_widget: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                company: string;
+                widget: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Widget"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
                 };
             };
             404: {
@@ -5661,6 +6154,71 @@ export interface operations {
             };
         };
     };
+    change_email: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChangeEmailRequest"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `wrong_password`, `step_up_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `email_taken` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `invalid_field` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `too_many_tries`, `busy` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
     new_recovery_codes: {
         parameters: {
             query?: never;
@@ -5941,6 +6499,33 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SessionList"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    end_all_sessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EndedView"];
                 };
             };
             401: {
@@ -6287,6 +6872,61 @@ export interface operations {
                 };
             };
             /** @description Not a system admin */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    list_deleted_companies: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeletedList"];
+                };
+            };
+            /** @description Not a system admin */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    restore_company: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                company: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             404: {
                 headers: {
                     [name: string]: unknown;

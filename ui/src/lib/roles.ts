@@ -4,8 +4,8 @@ export const ROLES: { role: Role; what: string }[] = [
   { role: 'viewer', what: 'Reads.' },
   { role: 'member', what: 'Also makes and runs automations, and uploads documents.' },
   { role: 'dev', what: 'Also sees what the company uses, and changes what others made.' },
-  { role: 'admin', what: 'Also manages members.' },
-  { role: 'owner', what: 'Everything, and makes other owners.' },
+  { role: 'admin', what: 'Also manages members and renames the company.' },
+  { role: 'owner', what: 'Everything: hands the company over, exports and deletes it.' },
 ];
 
 const ORDER = ['viewer', 'member', 'dev', 'admin', 'owner'] as const;

@@ -105,6 +105,11 @@ export async function refreshStatus(): Promise<void> {
 
 export async function signOut(): Promise<void> {
   await api.signOut().catch(() => undefined);
+  forget();
+}
+
+/** Shows the sign-in when the session has been ended already. */
+export function forget(): void {
   me = null;
   status = null;
   phase = 'signed-out';

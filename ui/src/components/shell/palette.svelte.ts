@@ -76,6 +76,7 @@ export class PaletteEntries {
     ];
     company.push({ id: 'members', label: 'Members', icon: 'user', run: to(`${base}/members`) });
     company.push({ id: 'keys', label: 'API keys', icon: 'key', run: to(`${base}/keys`) });
+    company.push({ id: 'company', label: 'Company: name, export, end', icon: 'building', run: to(`${base}/settings`) });
     const admin: Entry[] = [
       ...(session.status?.issuer ? [{ id: 'issuer', label: 'Issuer of activation codes', icon: 'key' as const, run: to('/appliance/issuer') }] : []),
       { id: 'users', label: 'Users of the appliance', icon: 'user', run: to('/appliance/users') },
@@ -100,7 +101,7 @@ export class PaletteEntries {
     ];
     return [
       ...(this.may('member') ? company : []),
-      { id: 'account', label: 'Your account: password, second factor and sessions', icon: 'key', run: to('/account') },
+      { id: 'account', label: 'Your account: password, e-mail, second factor and sessions', icon: 'key', run: to('/account') },
       { id: 'theme', label: `Change the theme to ${nextTheme()}`, icon: 'moon', run: () => chooseTheme(nextTheme()) },
       { id: 'sign-out', label: 'Sign out', icon: 'logout', run: () => void signOut() },
     ];
