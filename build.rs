@@ -17,6 +17,10 @@ fn main() {
     licence_keys(Path::new(&out));
     revocations(Path::new(&out));
     build_date(Path::new(&root));
+    // Cargo forgets `strip` where the package has a profile of its own.
+    println!("cargo::rustc-link-arg-bin=onsite=-Wl,--strip-all");
+    // Two megabytes of a static-pie binary's relocations as a bitmap, which glibc reads since 2.36 (Debian 12).
+    println!("cargo::rustc-link-arg-bin=onsite=-Wl,-z,pack-relative-relocs");
 }
 
 /// Writes `revocations.onsite`: the vendor's newest revocation list, so that an update brings it along. Without `LICENSE_REVOCATIONS_FILE`

@@ -108,7 +108,7 @@ fn hide(dir: &DataDir, bench: &Bench, random: &SeededRandom, topics: &[Vec<f32>]
     let seams = Seams::system();
     let other = UserId::new(&seams);
     let connection = rusqlite::Connection::open(dir.database()).expect("a connection");
-    let sql = "INSERT INTO users (id, email, name, password_hash, created_at) VALUES (?1, ?1, 'other', '', 0)";
+    let sql = "INSERT INTO users (id, email_index, name, password_hash, created_at) VALUES (?1, ?1, x'0041', '', 0)";
     connection.execute(sql, [other.as_str()]).expect("a user");
     for company in &bench.companies {
         let widget = WidgetId::new(&seams);
