@@ -7,6 +7,7 @@ use super::instance::StartError;
 use super::mail;
 use crate::base::paths::DataDir;
 use crate::base::seams::Seams;
+use crate::base::service_manager;
 use crate::base::signal::{Nudge, Signals};
 use crate::base::tasks::Tasks;
 use crate::base::vault::{Keeping, Vault};
@@ -29,7 +30,7 @@ use crate::jobs::chat_runner::ChatRunner;
 use crate::jobs::documents::DocumentIngest;
 use crate::jobs::{
     ChatRetention, ClockMark, CompanyPurge, Driver, IdleMemory, Ingest, IssuerSigner, LicenceDropIn, LicenceWatch, MailOut, Reconciler, Retention,
-    RunDriver, Schedule, SecretRotation, SessionEnds,
+    RunDriver, Schedule, SecretRotation, SessionEnds, SignOfLife,
 };
 use crate::model::installation::new_install_id;
 use crate::services::api_keys::ApiKeys;
@@ -309,6 +310,9 @@ pub fn start_jobs(composed: &Composed) {
     ];
     for (job, nudge) in jobs {
         driver.start(job, nudge);
+    }
+    if let Some(every) = service_manager::sign_of_life_every() {
+        driver.start(Arc::new(SignOfLife { readiness: state.readiness.clone(), every }), Nudge::default());
     }
 }
 

@@ -12,6 +12,7 @@ use super::connections::Bounded;
 use super::tls::{self, TlsError};
 use crate::base::paths::DataDir;
 use crate::base::seams::Seams;
+use crate::base::service_manager;
 use crate::base::tasks::Tasks;
 use crate::config::Config;
 use crate::http::router;
@@ -121,16 +122,19 @@ impl Instance {
     /// Says what stands in the way and what to do.
     pub async fn start(options: StartOptions) -> Result<Self, StartError> {
         let StartOptions { dir, listen, dev, config, seams } = options;
-        if dev && !listen.ip().is_loopback() {
-            return Err(StartError::PlainHttpBeyondLoopback(listen));
-        }
         dir.create().map_err(|source| StartError::DataDir { path: dir.path().to_owned(), source })?;
         // The port first: a server that cannot listen must not touch the database.
         let bind = |source| StartError::Listen { address: listen, source };
-        let listener = TcpListener::bind(listen).map_err(bind)?;
+        let listener = match service_manager::inherited_listener().map_err(bind)? {
+            Some(inherited) => inherited,
+            None => TcpListener::bind(listen).map_err(bind)?,
+        };
         let address = listener.local_addr().map_err(bind)?;
+        if dev && !address.ip().is_loopback() {
+            return Err(StartError::PlainHttpBeyondLoopback(address));
+        }
         let full = |error: StartError| error.or_disk_full(&dir);
-        let tls = if dev { None } else { Some(tls::load_or_create(&dir.tls(), listen.ip(), seams.now()).map_err(|error| full(error.into()))?) };
+        let tls = if dev { None } else { Some(tls::load_or_create(&dir.tls(), address.ip(), seams.now()).map_err(|error| full(error.into()))?) };
         let tasks = Tasks::default();
         let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
         let per_address = size(config.server.connections_per_address_max);

@@ -8,6 +8,7 @@ pub mod qr;
 pub mod random;
 pub mod seams;
 pub mod secret;
+pub mod service_manager;
 pub mod signal;
 pub mod tasks;
 pub mod telemetry;

@@ -11,6 +11,7 @@ use super::DataDirArgument;
 use super::outcome::{CommandResult, Failure, say};
 use crate::app::{Instance, StartOptions};
 use crate::base::seams::Seams;
+use crate::base::service_manager;
 use crate::base::telemetry::{self, LogFormat};
 use crate::config::definition::Used;
 use crate::config::sources::Origin;
@@ -22,7 +23,7 @@ use crate::services::auth::bootstrap::BootstrapStart;
 pub(in crate::cli) struct Serve {
     #[command(flatten)]
     data: DataDirArgument,
-    /// Where to listen; port 0 picks a free one.
+    /// Where to listen; port 0 picks a free one. A socket that systemd hands over (onsite.socket) comes first.
     #[arg(long, value_name = "ADDR", env = "ONSITE_LISTEN", default_value = "0.0.0.0:8443")]
     listen: SocketAddr,
     /// Serve plain HTTP, on loopback only.
@@ -70,10 +71,12 @@ async fn serve(options: StartOptions) -> CommandResult {
     let instance = Instance::start(options).await.map_err(Failure::failed)?;
     say(format!("listening on {}", instance.url));
     announce(&instance);
+    service_manager::ready(&instance.url);
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+    service_manager::stopping();
     tracing::info!("stopping");
     instance.stop().await;
     tracing::info!("stopped");

@@ -20,6 +20,7 @@ pub mod run_driver;
 pub mod scheduler;
 pub mod secret_rotation;
 pub mod session_ends;
+pub mod sign_of_life;
 
 pub use chat_retention::ChatRetention;
 pub use chat_runner::ChatRunner;
@@ -37,3 +38,4 @@ pub use run_driver::RunDriver;
 pub use scheduler::Schedule;
 pub use secret_rotation::SecretRotation;
 pub use session_ends::SessionEnds;
+pub use sign_of_life::SignOfLife;

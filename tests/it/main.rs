@@ -27,6 +27,7 @@ mod model_server;
 mod openapi;
 mod query_plans;
 mod secrets;
+mod service_manager;
 mod setup;
 mod site;
 mod streams;
