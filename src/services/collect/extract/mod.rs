@@ -5,6 +5,7 @@ mod context;
 mod dates;
 mod entities;
 mod figures;
+mod phrases;
 mod prose;
 mod rank;
 mod sentences;
