@@ -118,6 +118,26 @@ pub struct ReportTable {
     pub evidence: Vec<EvidenceId>,
 }
 
+/// What the columns of a table of names and values are called that names none itself.
+pub const PAIR_COLUMNS: [&str; 2] = ["Name", "Value"];
+
+/// A row with the names of its columns, so that it means something alone: `Price list. name: Kestrel; price: 4.20 EUR`.
+#[must_use]
+pub fn read_as(title: &str, columns: &[String], cells: &[String]) -> String {
+    let named = match cells {
+        [name, value] if columns == PAIR_COLUMNS => format!("{}: {value}", name.trim_end_matches(':')),
+        _ => {
+            let filled = cells.iter().enumerate().filter(|(_, cell)| !cell.trim().is_empty());
+            let named = filled.map(|(at, cell)| match columns.get(at).filter(|name| !name.trim().is_empty()) {
+                Some(name) => format!("{name}: {cell}"),
+                None => cell.clone(),
+            });
+            named.collect::<Vec<_>>().join("; ")
+        }
+    };
+    if title.trim().is_empty() { named } else { format!("{}. {named}", title.trim()) }
+}
+
 /// A row of a table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TableRow {
@@ -160,6 +180,16 @@ pub struct SourceRef {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_row_is_read_with_the_names_of_its_columns() {
+        let row = |columns: &[&str], cells: &[&str]| {
+            let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+            read_as("Prices", &owned(columns), &owned(cells))
+        };
+        assert_eq!(row(&["name", "price", "note"], &["Kestrel", "4.20 EUR", ""]), "Prices. name: Kestrel; price: 4.20 EUR");
+        assert_eq!(row(&PAIR_COLUMNS, &["Height:", "1,200 m"]), "Prices. Height: 1,200 m");
+    }
 
     #[test]
     fn a_report_survives_its_json_form() {

@@ -1,14 +1,15 @@
 //! The text of a page or a document, and the law that quotes obey.
 //!
 //! **Canonical text.** The blocks' texts, joined by line feeds. A block's text is what a reader sees there, in document order, with every
-//! run of white space collapsed into one space. In HTML a table row is its cells joined by one space; in Markdown, CSV and plain text a
-//! block is the source's own characters, marks and all. So a quote, being part of one block, is found in the source by anybody
+//! run of white space collapsed into one space. In HTML a table row is its cells joined by one space; in Markdown, CSV, JSON and plain
+//! text a block is the source's own characters, marks and all. So a quote, being part of one block, is found in the source by anybody
 //! who strips tags and collapses white space.
 
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{csv, encoding, html, markdown, plain};
+pub(super) use super::blocks::Blocks;
+use super::{csv, encoding, html, json, markdown, plain};
 use crate::base::secret::sha256_hex;
 use crate::base::text::truncate;
 
@@ -44,7 +45,7 @@ pub enum PageFormat {
     Plain,
     /// Delimited values: a block is a line.
     Csv,
-    /// JSON, as text.
+    /// JSON: a block is a member or an element, as it stands in the file.
     Json,
 }
 
@@ -232,7 +233,7 @@ pub fn read(bytes: &[u8], content_type: Option<&str>, address: &Url) -> Result<P
         PageFormat::Markdown => markdown::read(&text, address),
         PageFormat::Plain => plain::read(&text),
         PageFormat::Csv => csv::read(&text),
-        PageFormat::Json => plain::read_json(&text),
+        PageFormat::Json => json::read(&text),
     };
     page.format = format;
     if page.blocks.iter().all(|block| block.text.is_empty()) { Err(PageError::NoText) } else { Ok(page) }
@@ -314,50 +315,6 @@ pub fn binary_kind(bytes: &[u8]) -> Option<&'static str> {
     (control * 50 > start.len()).then_some("unknown data")
 }
 
-/// Collects blocks within the bounds of a page.
-#[derive(Debug, Default)]
-pub(super) struct Blocks {
-    pub(super) list: Vec<Block>,
-    bytes: usize,
-    pub(super) truncated: bool,
-}
-
-impl Blocks {
-    /// Adds a block; empty ones are dropped, long ones continued in the next, and beyond the page's bounds all are cut.
-    pub(super) fn push(&mut self, block: Block) {
-        let Block { kind, text, seams } = block;
-        let mut rest = text.as_str();
-        let mut from = 0;
-        while !rest.is_empty() {
-            if self.list.len() >= BLOCKS_MAX || self.bytes >= TEXT_BYTES_MAX {
-                self.truncated = true;
-                return;
-            }
-            let part = cut_at_word(rest, BLOCK_BYTES_MAX);
-            let range = from..from + part.len();
-            let inside = |&at: &u32| (at as usize) > range.start && (at as usize) < range.end;
-            let seams = seams.iter().copied().filter(inside).map(|at| at - u32::try_from(range.start).unwrap_or(0)).collect();
-            self.bytes += part.len() + 1;
-            self.list.push(Block { kind, text: part.to_owned(), seams });
-            let next = rest[part.len()..].trim_start();
-            from += rest.len() - next.len();
-            rest = next;
-        }
-    }
-}
-
-/// At most `max` bytes of `text`, ending at a word's end where there is one.
-fn cut_at_word(text: &str, max: usize) -> &str {
-    let cut = truncate(text, max);
-    if cut.len() == text.len() {
-        return cut;
-    }
-    match cut.rfind(' ') {
-        Some(at) if at > 0 => &cut[..at],
-        _ => cut,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -385,18 +342,5 @@ mod tests {
         assert_eq!(page("x.md", None), Ok(PageFormat::Markdown));
         assert_eq!(page("x", None), Ok(PageFormat::Plain));
         assert!(page("x.exe", Some("application/octet-stream")).is_err());
-    }
-
-    #[test]
-    fn a_long_block_is_continued_without_losing_a_word() {
-        let text = "word ".repeat(10_000);
-        let mut blocks = Blocks::default();
-        blocks.push(Block { kind: BlockKind::Paragraph, text: text.trim().to_owned(), seams: vec![10, 20_000] });
-        assert!(blocks.list.len() > 2 && blocks.list.iter().all(|block| block.text.len() <= BLOCK_BYTES_MAX));
-        let again = blocks.list.iter().map(|block| block.text.as_str()).collect::<Vec<_>>().join(" ");
-        assert_eq!(again, text.trim());
-        assert_eq!(blocks.list[0].seams, [10]);
-        assert_eq!(blocks.list[1].seams.len(), 1);
-        assert!(!blocks.truncated);
     }
 }

@@ -8,6 +8,7 @@ mod figures;
 mod phrases;
 mod prose;
 mod rank;
+mod rows;
 mod sentences;
 mod tables;
 mod titles;
@@ -26,6 +27,7 @@ use context::{MetricDraft, PageContext, TableDraft};
 use entities::Lexicon;
 pub use rank::Objective;
 use rank::{Asked, Relevance, Sentence};
+pub use rows::{NamedRow, rows};
 
 /// Most metrics of a report.
 pub const METRICS_MAX: usize = 60;
