@@ -178,12 +178,23 @@ impl PageText {
         blocks.chain(cells.map(|cell| size_of::<String>() + cell.len())).chain(links).sum()
     }
 
-    /// The title, else the first heading, else `fallback`.
+    /// The title, else the page's heading, else the name of the file as it is written, else the path.
     #[must_use]
-    pub fn title_or(&self, fallback: &str) -> String {
-        let heading = || self.blocks.iter().find(|block| matches!(block.kind, BlockKind::Heading(_))).map(|block| block.text.clone());
-        self.title.clone().or_else(heading).unwrap_or_else(|| fallback.to_owned())
+    pub fn title_at(&self, address: &Url) -> String {
+        let level = |least: u8| {
+            let heading = |block: &&Block| matches!(block.kind, BlockKind::Heading(level) if level <= least);
+            self.blocks.iter().find(heading).map(|block| block.text.clone())
+        };
+        // In JSON a heading is the name of a part.
+        let heading = || if self.format == PageFormat::Json { None } else { level(1).or_else(|| level(6)) };
+        self.title.clone().or_else(heading).unwrap_or_else(|| file_name(address))
     }
+}
+
+/// The last part of an address's path as a person writes it; the whole path where it ends with a folder.
+fn file_name(address: &Url) -> String {
+    let name = address.path().rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or(address.path());
+    percent_encoding::percent_decode_str(name).decode_utf8_lossy().into_owned()
 }
 
 /// Why no text came of some bytes.
@@ -342,5 +353,19 @@ mod tests {
         assert_eq!(page("x.md", None), Ok(PageFormat::Markdown));
         assert_eq!(page("x", None), Ok(PageFormat::Plain));
         assert!(page("x.exe", Some("application/octet-stream")).is_err());
+    }
+
+    #[test]
+    fn a_page_without_a_title_is_called_by_its_heading_then_by_its_file_as_it_is_written() {
+        let title = |bytes: &[u8], path: &str, kind: &str| {
+            let address: Url = format!("http://127.0.0.1:18090/{path}").parse().unwrap();
+            read(bytes, Some(kind), &address).unwrap().title_at(&address)
+        };
+        assert_eq!(title(b"<html><body><h2>News</h2><h1>Plan your visit</h1><p>x</p></body></html>", "visit.html", "text/html"), "Plan your visit");
+        assert_eq!(title(b"<html><body><p>Come in.</p></body></html>", "a/come%20in.html", "text/html"), "come in.html");
+        assert_eq!(title(b"name,price\nKestrel,4.20\n", "prices%20Q3.csv", "text/csv"), "prices Q3.csv");
+        assert_eq!(title(b"{\"stations\": [{\"name\": \"Brackhorn\"}]}", "stations.json", "application/json"), "stations.json");
+        assert_eq!(title(b"<html><body><p>Come in.</p></body></html>", "", "text/html"), "/");
+        assert_eq!(title(b"<html><body><p>Come in.</p></body></html>", "guide/", "text/html"), "/guide/");
     }
 }

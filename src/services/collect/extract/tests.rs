@@ -6,7 +6,7 @@ use crate::services::collect::page;
 fn source(name: &str, content_type: &str, bytes: &[u8]) -> SourcePage {
     let url: url::Url = format!("http://site.example/{name}").parse().unwrap();
     let text = page::read(bytes, Some(content_type), &url).unwrap();
-    let source = SourceRef { url: Some(url.to_string()), document_id: None, title: text.title_or(name), page_number: None };
+    let source = SourceRef { url: Some(url.to_string()), document_id: None, title: text.title_at(&url), page_number: None };
     SourcePage { source, text: Arc::new(text), collected_at: Timestamp::from_millis(1_795_300_000_000) }
 }
 
