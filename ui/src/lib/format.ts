@@ -105,6 +105,16 @@ export function duration(seconds: number): string {
   return `${minutes} min ${Math.round(seconds - minutes * 60)} s`;
 }
 
+/** What a source is called by: its file as it is written, else its host. */
+export function sourceName(url: string): string {
+  try {
+    const { pathname, hostname } = new URL(url);
+    return readable(pathname).split('/').filter(Boolean).at(-1) ?? hostname;
+  } catch {
+    return url;
+  }
+}
+
 /** The host of an address, or the text itself when it is none. */
 export function host(url: string): string {
   try {
