@@ -84,6 +84,9 @@ pub struct Metric {
     pub name: String,
     /// The figure, with thousands and millions multiplied out.
     pub value: f64,
+    /// Digits behind the decimal mark as the source writes them, where the value alone would lose some: 2 of `4.20`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decimals: Option<u8>,
     /// What it is counted in: `km`, `%`, `USD`; absent for a bare count.
     pub unit: Option<String>,
     /// The date it holds for, as the source says: `2024`, `2024-03` or `2024-03-12`.
@@ -93,6 +96,15 @@ pub struct Metric {
 }
 
 impl Metric {
+    /// The figure as the source writes it, without separators: `4.20`.
+    #[must_use]
+    pub fn figure(&self) -> String {
+        match self.decimals {
+            Some(decimals) => format!("{:.*}", usize::from(decimals), self.value),
+            None => self.value.to_string(),
+        }
+    }
+
     /// Name and unit where the unit is not shown beside the value: `Rhine: Length (km)`.
     #[must_use]
     pub fn label(&self) -> String {
@@ -199,6 +211,7 @@ mod tests {
                 id: "m1".into(),
                 name: "Rhine: Length".into(),
                 value: 1230.0,
+                decimals: Some(2),
                 unit: Some("km".into()),
                 as_of: Some("2024-03".into()),
                 evidence: vec![EvidenceId::at(0)],
@@ -216,6 +229,7 @@ mod tests {
         let json = serde_json::to_string(&body).unwrap();
         assert!(json.contains("\"evidence\":[\"e1\"]"), "{json}");
         assert_eq!(serde_json::from_str::<ReportBody>(&json).unwrap(), body);
+        assert_eq!(body.metrics[0].figure(), "1230.00");
         assert_eq!(body.metrics[0].label(), "Rhine: Length (km)");
         assert_eq!(body.evidence(&EvidenceId::at(0)).map(|e| e.quote.as_str()), Some("Rhine 1,230"));
         assert_eq!(body.evidence(&EvidenceId::at(1)), None);

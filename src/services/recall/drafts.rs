@@ -257,5 +257,5 @@ impl<'a> Drafts<'a> {
 fn sentence(metric: &Metric) -> String {
     let unit = metric.unit.as_ref().map(|unit| format!(" {unit}")).unwrap_or_default();
     let as_of = metric.as_of.as_ref().map(|date| format!(" (as of {date})")).unwrap_or_default();
-    format!("{}: {}{unit}{as_of}", metric.name, metric.value)
+    format!("{}: {}{unit}{as_of}", metric.name, metric.figure())
 }

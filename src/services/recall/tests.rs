@@ -125,6 +125,7 @@ fn report(page: &SourceText) -> ReportBody {
         metrics: vec![Metric {
             id: "m1".into(),
             name: "Rhine: Length".into(),
+            decimals: None,
             value: 1230.0,
             unit: Some("km".into()),
             as_of: None,

@@ -232,8 +232,10 @@ fn choose_metrics(drafts: Vec<MetricDraft>, relevance: &Relevance, asked: &Asked
         if metrics.len() >= METRICS_MAX || surplus || !draft.value.is_finite() || !names.insert(draft.name.to_lowercase()) {
             continue;
         }
+        let written = &book.pages[draft.page].text.blocks[draft.block].text[draft.quote.clone()];
         metrics.push(Metric {
             id: format!("m{}", metrics.len() + 1),
+            decimals: figures::decimals_written(written, draft.value),
             evidence: vec![book.quote(draft.page, draft.block, draft.quote)],
             name: draft.name,
             value: draft.value,

@@ -146,6 +146,15 @@ fn opening_hours_and_contacts_are_findings_with_what_leads_to_them() {
 }
 
 #[test]
+fn a_figure_in_a_table_keeps_its_zero() {
+    let pages = [source("prices.csv", "text/csv", b"name,price_eur\nKestrel,4.20\nWren,12.00\n")];
+    let report = extract_report(&pages, &Objective::new("Prices", "price of the Kestrel"));
+    let kestrel = metric(&report, "Kestrel: Price");
+    assert_eq!((kestrel.figure().as_str(), kestrel.unit.as_deref()), ("4.20", Some("EUR")));
+    assert_eq!(metric(&report, "Wren: Price").figure(), "12.00");
+}
+
+#[test]
 fn the_first_figure_is_the_one_whose_name_says_what_was_asked() {
     let html = "<p>Ticket prices of the museum. Prices include all halls, and prices hold until spring.</p>
         <table><caption>Ticket prices</caption><tr><th>Visitor</th><th>Single ticket (EUR)</th><th>Year ticket (EUR)</th></tr>
