@@ -66,12 +66,23 @@ describe('roles', () => {
 
 describe('a quote in its text', () => {
   it('is found exactly, or with whitespace collapsed, or said to be missing', () => {
-    expect(excerpt('one two three', 'two')).toEqual({ before: 'one ', quote: 'two', after: ' three', found: true });
-    expect(excerpt('one\n two\n three', 'two three')).toMatchObject({ quote: 'two three', found: true });
-    expect(excerpt('one', 'two')).toMatchObject({ quote: 'two', found: false });
+    expect(excerpt('one two three', 'two')).toEqual({ before: 'one ', parts: [{ text: 'two', marked: true }], after: ' three', found: true });
+    expect(excerpt('one\n two\n three', 'two three')).toMatchObject({ parts: [{ text: 'two three', marked: true }], found: true });
+    expect(excerpt('one', 'two')).toMatchObject({ parts: [{ text: 'two', marked: true }], found: false });
     const long = excerpt(`${'word '.repeat(300)}HERE${' word'.repeat(300)}`, 'HERE', 40);
     expect(long.before.startsWith('… word')).toBe(true);
     expect(long.after.endsWith('word …')).toBe(true);
+  });
+
+  it('is marked whole, sentence after sentence and across what is left out between', () => {
+    const text = 'The Skua is a tug. It was built in 1911. It is black. The tug leaves on Saturday.';
+    const shown = excerpt(text, ['The Skua is a tug.', 'It was built in 1911.', 'The tug leaves on Saturday.']);
+    expect(shown.parts).toEqual([
+      { text: 'The Skua is a tug. It was built in 1911.', marked: true },
+      { text: ' It is black. ', marked: false },
+      { text: 'The tug leaves on Saturday.', marked: true },
+    ]);
+    expect(excerpt(text, ['The Skua is a tug.', 'gone'])).toMatchObject({ parts: [{ text: 'The Skua is a tug.', marked: true }], found: true });
   });
 });
 
