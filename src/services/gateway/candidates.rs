@@ -145,11 +145,11 @@ fn leads<'a>(all: &[&'a str], at: usize) -> Vec<&'a str> {
     found
 }
 
-/// A heading, a term, the name of a column: short, with a capital, and neither a sentence nor a value.
+/// A heading, a term, a question that the text goes on to answer: short, with a capital, and neither a sentence nor a value.
 fn is_heading(line: &str) -> bool {
     line.len() <= HEADING_BYTES_MAX
         && line.starts_with(char::is_uppercase)
-        && !is_ended(line)
+        && (!is_ended(line) || line.ends_with('?'))
         && !line.ends_with([':', ','])
         && !is_field(line)
         && !line.contains(" | ")

@@ -255,6 +255,13 @@ mod tests {
     }
 
     #[test]
+    fn a_question_of_the_source_leads_to_its_answer_and_is_none() {
+        let faq = "Who runs the ferry?\nIt is in the hands of the parish of Lower Orrin.\nWhen does the ferry run?\nWinter: 7:00 to 19:00\nSummer: 6:30 to 21:30";
+        let told = text(&answer("When does the ferry run in winter?", &[passage(1, "Ferry", faq, 0.6)]));
+        assert!(told.contains("“Winter: 7:00 to 19:00” [1]") && !told.contains("ferry?”"), "{told}");
+    }
+
+    #[test]
     fn what_is_only_related_is_not_quoted_beside_the_answer() {
         let danube = "The Danube is 2,850 km long and flows into the Black Sea. It passes through ten countries. The Danube carries freight.";
         let whole = text(&answer("How long is the Danube?", &[passage(1, "The Danube", danube, 0.8)]));

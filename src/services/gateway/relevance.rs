@@ -86,7 +86,9 @@ fn choose_for<'a>(question: &str, passages: &'a [RecalledPassage]) -> Vec<Chosen
         let only_named = passages[at].cosine < COSINE_CLOSE
             && asked.iter().any(|term| !names.contains(term))
             && !asked.iter().any(|term| !names.contains(term) && says(term));
-        named[at] && !only_named && candidate.coverage >= floor(passages[at].cosine)
+        // A question of the source answers none.
+        let asks = candidate.chosen.text.ends_with('?');
+        named[at] && !only_named && !asks && candidate.coverage >= floor(passages[at].cosine)
     });
     // Within a passage too: beside a sentence about the Puffin, one about the Kittiwake is no answer.
     let is_named = |candidate: &Candidate<'_>| candidate.terms.iter().chain(&candidate.lent).any(|term| names.contains(term));
