@@ -237,6 +237,7 @@ impl Chunk {
             n,
             chunk_id: self.id,
             quote,
+            quotes: Vec::new(),
             title: self.body.title.clone(),
             url: self.body.source_urls.first().cloned(),
             document_id: self.body.document_id.clone(),
@@ -258,6 +259,9 @@ pub struct Citation {
     pub chunk_id: ChunkId,
     /// Word for word: part of one block of the source's canonical text.
     pub quote: String,
+    /// Every part of the source that the answer quotes, in its order, `quote` among them: that is the one that answers. Left out when there is only that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quotes: Vec<String>,
     /// Title of the source.
     pub title: String,
     /// Address of the page; absent for a document.
@@ -274,6 +278,22 @@ pub struct Citation {
     pub collected_at: Timestamp,
     /// How old that is, for its kind.
     pub freshness: Freshness,
+}
+
+impl Citation {
+    /// Cites what an answer quotes.
+    pub fn quote_all(&mut self, answering: Option<&str>, quotes: &[String]) {
+        let mut distinct: Vec<String> = Vec::with_capacity(quotes.len());
+        for quote in quotes {
+            if !distinct.contains(quote) {
+                distinct.push(quote.clone());
+            }
+        }
+        if let Some(main) = answering.or(distinct.first().map(String::as_str)) {
+            main.clone_into(&mut self.quote);
+        }
+        self.quotes = if distinct.len() > 1 { distinct } else { Vec::new() };
+    }
 }
 
 #[cfg(test)]

@@ -84,6 +84,9 @@ pub struct Metric {
     pub name: String,
     /// The figure, with thousands and millions multiplied out.
     pub value: f64,
+    /// Digits behind the decimal mark as the source writes them, where the value alone would lose some: 2 of `4.20`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decimals: Option<u8>,
     /// What it is counted in: `km`, `%`, `USD`; absent for a bare count.
     pub unit: Option<String>,
     /// The date it holds for, as the source says: `2024`, `2024-03` or `2024-03-12`.
@@ -93,6 +96,15 @@ pub struct Metric {
 }
 
 impl Metric {
+    /// The figure as the source writes it, without separators: `4.20`.
+    #[must_use]
+    pub fn figure(&self) -> String {
+        match self.decimals {
+            Some(decimals) => format!("{:.*}", usize::from(decimals), self.value),
+            None => self.value.to_string(),
+        }
+    }
+
     /// Name and unit where the unit is not shown beside the value: `Rhine: Length (km)`.
     #[must_use]
     pub fn label(&self) -> String {
@@ -116,6 +128,26 @@ pub struct ReportTable {
     pub rows: Vec<TableRow>,
     /// What the table as a whole rests on: its caption or first row.
     pub evidence: Vec<EvidenceId>,
+}
+
+/// What the columns of a table of names and values are called that names none itself.
+pub const PAIR_COLUMNS: [&str; 2] = ["Name", "Value"];
+
+/// A row with the names of its columns, so that it means something alone: `Price list. name: Kestrel; price: 4.20 EUR`.
+#[must_use]
+pub fn read_as(title: &str, columns: &[String], cells: &[String]) -> String {
+    let named = match cells {
+        [name, value] if columns == PAIR_COLUMNS => format!("{}: {value}", name.trim_end_matches(':')),
+        _ => {
+            let filled = cells.iter().enumerate().filter(|(_, cell)| !cell.trim().is_empty());
+            let named = filled.map(|(at, cell)| match columns.get(at).filter(|name| !name.trim().is_empty()) {
+                Some(name) => format!("{name}: {cell}"),
+                None => cell.clone(),
+            });
+            named.collect::<Vec<_>>().join("; ")
+        }
+    };
+    if title.trim().is_empty() { named } else { format!("{}. {named}", title.trim()) }
 }
 
 /// A row of a table.
@@ -162,6 +194,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_row_is_read_with_the_names_of_its_columns() {
+        let row = |columns: &[&str], cells: &[&str]| {
+            let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+            read_as("Prices", &owned(columns), &owned(cells))
+        };
+        assert_eq!(row(&["name", "price", "note"], &["Kestrel", "4.20 EUR", ""]), "Prices. name: Kestrel; price: 4.20 EUR");
+        assert_eq!(row(&PAIR_COLUMNS, &["Height:", "1,200 m"]), "Prices. Height: 1,200 m");
+    }
+
+    #[test]
     fn a_report_survives_its_json_form() {
         let body = ReportBody {
             summary: "The Rhine is long.".into(),
@@ -169,6 +211,7 @@ mod tests {
                 id: "m1".into(),
                 name: "Rhine: Length".into(),
                 value: 1230.0,
+                decimals: Some(2),
                 unit: Some("km".into()),
                 as_of: Some("2024-03".into()),
                 evidence: vec![EvidenceId::at(0)],
@@ -186,6 +229,7 @@ mod tests {
         let json = serde_json::to_string(&body).unwrap();
         assert!(json.contains("\"evidence\":[\"e1\"]"), "{json}");
         assert_eq!(serde_json::from_str::<ReportBody>(&json).unwrap(), body);
+        assert_eq!(body.metrics[0].figure(), "1230.00");
         assert_eq!(body.metrics[0].label(), "Rhine: Length (km)");
         assert_eq!(body.evidence(&EvidenceId::at(0)).map(|e| e.quote.as_str()), Some("Rhine 1,230"));
         assert_eq!(body.evidence(&EvidenceId::at(1)), None);

@@ -169,6 +169,7 @@ pub(crate) mod testing {
                 .map(|(at, (name, value))| Metric {
                     id: format!("m{}", at + 1),
                     name: (*name).into(),
+                    decimals: None,
                     value: *value,
                     unit: Some("EUR".into()),
                     as_of: None,

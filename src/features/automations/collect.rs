@@ -162,7 +162,7 @@ impl Automations {
             MetOutcome::Text(text) => {
                 let content_hash = text.content_hash();
                 if collected.hashes.insert(content_hash.clone()) {
-                    let title = text.title_or(met.final_url.as_str());
+                    let title = text.title_at(&met.final_url);
                     let source = SourceRef { url: Some(met.final_url.to_string()), document_id: None, title, page_number: None };
                     let source = CollectedSource { source, text, content_hash: content_hash.clone(), collected_at: met.at };
                     self.parts().library.keep(&run.company_id, &source).await?;

@@ -154,7 +154,7 @@ impl Automations {
                 let url = document_id.is_none().then_some(page.url);
                 SourceRef { url, document_id, title, page_number: None }
             });
-            pages.push(SourceText { source, text, content_hash, collected_at: page.fetched_at });
+            pages.push(SourceText { source, text, rows: Vec::new(), content_hash, collected_at: page.fetched_at });
         }
         Ok((pages, beyond))
     }

@@ -260,6 +260,7 @@ impl Extractor for Script {
                     let metric = Metric {
                         id: format!("m{}", body.metrics.len() + 1),
                         name: name.into(),
+                        decimals: None,
                         value: value.parse().unwrap(),
                         unit: None,
                         as_of: None,

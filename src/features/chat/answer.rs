@@ -81,11 +81,18 @@ impl Chat {
     }
 }
 
+/// What an answer quotes of a passage.
+#[derive(Default)]
+struct Quoted {
+    all: Vec<String>,
+    answering: Option<String>,
+}
+
 /// What came, before it is put in order.
 #[derive(Default)]
 struct Received {
     text: String,
-    quotes: BTreeMap<usize, String>,
+    quotes: BTreeMap<usize, Quoted>,
     tokens: AnswerTokens,
     tokens_estimated: bool,
     cut: bool,
@@ -108,8 +115,10 @@ async fn receive(mut completion: Completion, events: &mut EventWriter<'_>, cance
                 received.text.push_str(&text);
                 events.text(&text).await?;
             }
-            Some(Delta::Cite { n, quote }) => {
-                received.quotes.entry(n).or_insert(quote);
+            Some(Delta::Cite { n, quote, answers }) => {
+                let quoted = received.quotes.entry(n).or_default();
+                quoted.answering = quoted.answering.take().or_else(|| answers.then(|| quote.clone()));
+                quoted.all.push(quote);
             }
             Some(Delta::Usage { prompt, completion, estimated }) => {
                 received.tokens = AnswerTokens { prompt, completion };
@@ -139,8 +148,8 @@ impl Received {
         let number = |citation: &Citation| usize::try_from(citation.n).unwrap_or(usize::MAX);
         let mut cited: Vec<Citation> = shown.into_iter().filter(|citation| numbers.contains(&number(citation))).collect();
         for citation in &mut cited {
-            if let Some(quote) = self.quotes.get(&number(citation)) {
-                quote.clone_into(&mut citation.quote);
+            if let Some(quoted) = self.quotes.get(&number(citation)) {
+                citation.quote_all(quoted.answering.as_deref(), &quoted.all);
             }
         }
         Draft { text, citations: cited, tokens: self.tokens, tokens_estimated: self.tokens_estimated }

@@ -121,6 +121,7 @@ impl Bench {
         let page = SourceText {
             source: SourceRef { url: None, document_id: Some(document), title: "Cities".into(), page_number: Some(1) },
             text: text.into(),
+            rows: Vec::new(),
             content_hash: "ab".repeat(32),
             collected_at: self.parts.seams.now(),
         };

@@ -7,6 +7,7 @@ use crate::base::clock::Timestamp;
 use crate::model::document::{Document, DocumentNotice};
 use crate::model::ids::CompanyId;
 use crate::model::report::SourceRef;
+use crate::services::collect::extract;
 use crate::services::collect::texts::KeptPage;
 use crate::services::embed::EmbedError;
 use crate::services::recall::{DocumentSource, IngestSummary, RecallError, SourceText};
@@ -141,7 +142,8 @@ impl Documents {
 
 fn source_of(document: &Document, kept: &KeptPage) -> (DocumentSource, SourceText) {
     let source = SourceRef { url: None, document_id: Some(document.id.clone()), title: document.name.clone(), page_number: None };
-    let text = SourceText { source, text: kept.text.canonical_text(), content_hash: kept.content_hash.clone(), collected_at: document.uploaded_at };
+    let (rows, text) = extract::rows(&kept.text, &document.name);
+    let text = SourceText { source, text, rows, content_hash: kept.content_hash.clone(), collected_at: document.uploaded_at };
     let owner = DocumentSource { company: document.company.clone(), document: document.id.clone(), uploaded_by: document.uploaded_by.clone() };
     (owner, text)
 }

@@ -115,7 +115,8 @@ async fn nothing_of_a_deleted_document_is_recalled_whatever_interrupts_its_delet
     let claimed = world.store.claim_next_document(None, world.clock.now()).await.unwrap().unwrap();
     world.documents.delete(&world.company, &world.user, Role::Member, &document.id).await.unwrap();
     let source = SourceRef { url: None, document_id: Some(document.id.clone()), title: "b".into(), page_number: None };
-    let text = SourceText { source, text: "The Elbe is long.".into(), content_hash: "00".into(), collected_at: Timestamp::default() };
+    let text =
+        SourceText { source, text: "The Elbe is long.".into(), rows: Vec::new(), content_hash: "00".into(), collected_at: Timestamp::default() };
     let owner = DocumentSource { company: claimed.company, document: claimed.id, uploaded_by: claimed.uploaded_by };
     let refused = world.recall.ingest_document(owner, vec![text], &|_| {}).await;
     assert!(matches!(refused, Err(RecallError::Ended)), "{refused:?}");

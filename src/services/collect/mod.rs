@@ -1,5 +1,6 @@
 //! Collecting pages and documents, and reading them: bytes become text and tables, and these become a report.
 
+mod blocks;
 pub mod crawl;
 #[cfg(test)]
 mod crawl_tests;
@@ -10,6 +11,7 @@ pub mod extract;
 mod frontier;
 mod grid;
 mod html;
+mod json;
 mod markdown;
 pub mod page;
 mod plain;

@@ -1,14 +1,15 @@
 //! The text of a page or a document, and the law that quotes obey.
 //!
 //! **Canonical text.** The blocks' texts, joined by line feeds. A block's text is what a reader sees there, in document order, with every
-//! run of white space collapsed into one space. In HTML a table row is its cells joined by one space; in Markdown, CSV and plain text a
-//! block is the source's own characters, marks and all. So a quote, being part of one block, is found in the source by anybody
+//! run of white space collapsed into one space. In HTML a table row is its cells joined by one space; in Markdown, CSV, JSON and plain
+//! text a block is the source's own characters, marks and all. So a quote, being part of one block, is found in the source by anybody
 //! who strips tags and collapses white space.
 
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{csv, encoding, html, markdown, plain};
+pub(super) use super::blocks::Blocks;
+use super::{csv, encoding, html, json, markdown, plain};
 use crate::base::secret::sha256_hex;
 use crate::base::text::truncate;
 
@@ -44,7 +45,7 @@ pub enum PageFormat {
     Plain,
     /// Delimited values: a block is a line.
     Csv,
-    /// JSON, as text.
+    /// JSON: a block is a member or an element, as it stands in the file.
     Json,
 }
 
@@ -177,12 +178,23 @@ impl PageText {
         blocks.chain(cells.map(|cell| size_of::<String>() + cell.len())).chain(links).sum()
     }
 
-    /// The title, else the first heading, else `fallback`.
+    /// The title, else the page's heading, else the name of the file as it is written, else the path.
     #[must_use]
-    pub fn title_or(&self, fallback: &str) -> String {
-        let heading = || self.blocks.iter().find(|block| matches!(block.kind, BlockKind::Heading(_))).map(|block| block.text.clone());
-        self.title.clone().or_else(heading).unwrap_or_else(|| fallback.to_owned())
+    pub fn title_at(&self, address: &Url) -> String {
+        let level = |least: u8| {
+            let heading = |block: &&Block| matches!(block.kind, BlockKind::Heading(level) if level <= least);
+            self.blocks.iter().find(heading).map(|block| block.text.clone())
+        };
+        // In JSON a heading is the name of a part.
+        let heading = || if self.format == PageFormat::Json { None } else { level(1).or_else(|| level(6)) };
+        self.title.clone().or_else(heading).unwrap_or_else(|| file_name(address))
     }
+}
+
+/// The last part of an address's path as a person writes it; the whole path where it ends with a folder.
+fn file_name(address: &Url) -> String {
+    let name = address.path().rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or(address.path());
+    percent_encoding::percent_decode_str(name).decode_utf8_lossy().into_owned()
 }
 
 /// Why no text came of some bytes.
@@ -232,7 +244,7 @@ pub fn read(bytes: &[u8], content_type: Option<&str>, address: &Url) -> Result<P
         PageFormat::Markdown => markdown::read(&text, address),
         PageFormat::Plain => plain::read(&text),
         PageFormat::Csv => csv::read(&text),
-        PageFormat::Json => plain::read_json(&text),
+        PageFormat::Json => json::read(&text),
     };
     page.format = format;
     if page.blocks.iter().all(|block| block.text.is_empty()) { Err(PageError::NoText) } else { Ok(page) }
@@ -314,50 +326,6 @@ pub fn binary_kind(bytes: &[u8]) -> Option<&'static str> {
     (control * 50 > start.len()).then_some("unknown data")
 }
 
-/// Collects blocks within the bounds of a page.
-#[derive(Debug, Default)]
-pub(super) struct Blocks {
-    pub(super) list: Vec<Block>,
-    bytes: usize,
-    pub(super) truncated: bool,
-}
-
-impl Blocks {
-    /// Adds a block; empty ones are dropped, long ones continued in the next, and beyond the page's bounds all are cut.
-    pub(super) fn push(&mut self, block: Block) {
-        let Block { kind, text, seams } = block;
-        let mut rest = text.as_str();
-        let mut from = 0;
-        while !rest.is_empty() {
-            if self.list.len() >= BLOCKS_MAX || self.bytes >= TEXT_BYTES_MAX {
-                self.truncated = true;
-                return;
-            }
-            let part = cut_at_word(rest, BLOCK_BYTES_MAX);
-            let range = from..from + part.len();
-            let inside = |&at: &u32| (at as usize) > range.start && (at as usize) < range.end;
-            let seams = seams.iter().copied().filter(inside).map(|at| at - u32::try_from(range.start).unwrap_or(0)).collect();
-            self.bytes += part.len() + 1;
-            self.list.push(Block { kind, text: part.to_owned(), seams });
-            let next = rest[part.len()..].trim_start();
-            from += rest.len() - next.len();
-            rest = next;
-        }
-    }
-}
-
-/// At most `max` bytes of `text`, ending at a word's end where there is one.
-fn cut_at_word(text: &str, max: usize) -> &str {
-    let cut = truncate(text, max);
-    if cut.len() == text.len() {
-        return cut;
-    }
-    match cut.rfind(' ') {
-        Some(at) if at > 0 => &cut[..at],
-        _ => cut,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -388,15 +356,16 @@ mod tests {
     }
 
     #[test]
-    fn a_long_block_is_continued_without_losing_a_word() {
-        let text = "word ".repeat(10_000);
-        let mut blocks = Blocks::default();
-        blocks.push(Block { kind: BlockKind::Paragraph, text: text.trim().to_owned(), seams: vec![10, 20_000] });
-        assert!(blocks.list.len() > 2 && blocks.list.iter().all(|block| block.text.len() <= BLOCK_BYTES_MAX));
-        let again = blocks.list.iter().map(|block| block.text.as_str()).collect::<Vec<_>>().join(" ");
-        assert_eq!(again, text.trim());
-        assert_eq!(blocks.list[0].seams, [10]);
-        assert_eq!(blocks.list[1].seams.len(), 1);
-        assert!(!blocks.truncated);
+    fn a_page_without_a_title_is_called_by_its_heading_then_by_its_file_as_it_is_written() {
+        let title = |bytes: &[u8], path: &str, kind: &str| {
+            let address: Url = format!("http://127.0.0.1:18090/{path}").parse().unwrap();
+            read(bytes, Some(kind), &address).unwrap().title_at(&address)
+        };
+        assert_eq!(title(b"<html><body><h2>News</h2><h1>Plan your visit</h1><p>x</p></body></html>", "visit.html", "text/html"), "Plan your visit");
+        assert_eq!(title(b"<html><body><p>Come in.</p></body></html>", "a/come%20in.html", "text/html"), "come in.html");
+        assert_eq!(title(b"name,price\nKestrel,4.20\n", "prices%20Q3.csv", "text/csv"), "prices Q3.csv");
+        assert_eq!(title(b"{\"stations\": [{\"name\": \"Brackhorn\"}]}", "stations.json", "application/json"), "stations.json");
+        assert_eq!(title(b"<html><body><p>Come in.</p></body></html>", "", "text/html"), "/");
+        assert_eq!(title(b"<html><body><p>Come in.</p></body></html>", "guide/", "text/html"), "/guide/");
     }
 }

@@ -1,10 +1,8 @@
-//! Plain text and JSON to blocks: paragraphs end at empty lines, lists and underlined headings are known.
+//! Plain text to blocks: paragraphs end at empty lines, lists and underlined headings are known.
 
 use super::page::{Block, BlockKind, Blocks, PageText};
 use crate::base::text::{collapse_whitespace, truncate};
 
-/// Lines of JSON that make one block.
-const JSON_LINES: usize = 12;
 /// Most bytes of a line that is taken for a title.
 const TITLE_BYTES_MAX: usize = 120;
 
@@ -32,22 +30,6 @@ pub(super) fn read(text: &str) -> PageText {
     }
     end_paragraph(&mut paragraph, &mut blocks);
     page(blocks)
-}
-
-/// Reads JSON: as it stands when it has lines, else set out; a block is a dozen lines.
-pub(super) fn read_json(text: &str) -> PageText {
-    let pretty = if text.trim().lines().nth(1).is_some() {
-        None
-    } else {
-        // Malformed JSON is still text.
-        serde_json::from_str::<serde_json::Value>(text).ok().and_then(|value| serde_json::to_string_pretty(&value).ok())
-    };
-    let lines: Vec<&str> = pretty.as_deref().unwrap_or(text).lines().collect();
-    let mut blocks = Blocks::default();
-    for group in lines.chunks(JSON_LINES) {
-        blocks.push(Block::new(BlockKind::Code, collapse_whitespace(&group.join(" "))));
-    }
-    PageText { title: None, ..page(blocks) }
 }
 
 fn page(blocks: Blocks) -> PageText {
@@ -118,12 +100,5 @@ mod tests {
             ]
         );
         assert_eq!(page.title.as_deref(), Some("Rivers"));
-    }
-
-    #[test]
-    fn json_on_one_line_is_set_out_and_broken_json_is_text() {
-        let page = read_json("{\"a\":1,\"b\":[true]}");
-        assert_eq!(page.canonical_text(), "{ \"a\": 1, \"b\": [ true ] }");
-        assert_eq!(read_json("{ oops").canonical_text(), "{ oops");
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! With nothing configured the [`narrator`] answers by quoting what was recalled; with a model server it is [`openai`].
 
+mod candidates;
 pub mod citations;
 pub mod narrator;
 pub mod openai;
@@ -11,6 +12,7 @@ mod relevance;
 mod retry;
 mod sentences;
 mod sse_decode;
+mod wanted;
 mod wire;
 
 #[cfg(test)]

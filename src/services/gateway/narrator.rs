@@ -5,9 +5,10 @@
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 
+use super::candidates::{Chosen, is_ended};
 use super::prompt::estimate_tokens;
 use super::provider::{Completion, CompletionRequest, Delta, FinishReason, Provider, ProviderError, RecalledPassage};
-use super::relevance::{Chosen, choose};
+use super::relevance::choose;
 use super::sentences::reference_mark;
 
 /// How answers begin that quote.
@@ -74,17 +75,29 @@ fn paragraph(chosen: &[Chosen<'_>], passage: &RecalledPassage, one_of_many: bool
         text.push_str(&format!("{separator}{} [{}]", quoted(sentence.text), passage.n));
     }
     // A row of figures needs the names of its columns; a sentence speaks for itself.
-    let reading = passage.reading().filter(|_| chosen.iter().any(|sentence| !sentence.text.ends_with(['.', '!', '?', '。'])));
+    let reading = passage
+        .reading()
+        .filter(|_| !passage.quotable.contains('\n') && chosen.iter().any(|sentence| !sentence.text.ends_with(['.', '!', '?', '。'])));
     match (reading, passage.title.trim()) {
         (Some(reading), _) => text.push_str(&format!(" (read as: {})", reading.trim())),
         (None, "") => {}
-        (None, title) => text.push_str(&format!(" — {title}")),
+        (None, title) => text.push_str(&format!(" — {title}{}", under(chosen, title))),
     }
+    let mut deltas = in_parts(&text);
     let best =
         chosen.iter().max_by(|a, b| a.score.total_cmp(&b.score)).and_then(|best| pieces(best.text).into_iter().max_by_key(|piece| piece.len()));
-    let mut deltas = in_parts(&text);
-    deltas.extend(best.map(|quote| Delta::Cite { n: passage.n, quote: quote.to_owned() }));
+    let quotes = chosen.iter().flat_map(|sentence| pieces(sentence.text));
+    deltas.extend(quotes.map(|quote| Delta::Cite { n: passage.n, quote: quote.to_owned(), answers: best == Some(quote) }));
     deltas
+}
+
+/// What an item stands under, where the answer does not say it otherwise: `, Opening hours`.
+fn under(chosen: &[Chosen<'_>], title: &str) -> String {
+    let said = |under: &&str| *under != title && !chosen.iter().any(|sentence| sentence.text == *under);
+    match chosen.iter().filter(|sentence| !is_ended(sentence.text)).find_map(|sentence| sentence.under.filter(said)) {
+        Some(under) => format!(", {}", under.trim_end_matches(':')),
+        None => String::new(),
+    }
 }
 
 /// In quotation marks. A reference mark of the source, such as `[12]`, would read as a citation of ours: it is left out, visibly within a sentence.
@@ -158,7 +171,7 @@ mod tests {
     }
 
     fn cites(deltas: &[Delta]) -> Vec<(usize, String)> {
-        deltas.iter().filter_map(|delta| if let Delta::Cite { n, quote } = delta { Some((*n, quote.clone())) } else { None }).collect()
+        deltas.iter().filter_map(|delta| if let Delta::Cite { n, quote, .. } = delta { Some((*n, quote.clone())) } else { None }).collect()
     }
 
     fn library() -> Vec<RecalledPassage> {
@@ -181,7 +194,9 @@ mod tests {
         assert!(text.starts_with(LEAD), "{text}");
         assert!(text.contains("“It has 3,755,251 inhabitants.” [1]"), "{text}");
         assert!(!text.contains("zoo") && !text.contains("museum"), "{text}");
-        assert_eq!(cites(&deltas)[0], (1, "It has 3,755,251 inhabitants.".to_owned()));
+        let cited =
+            deltas.iter().find_map(|delta| if let Delta::Cite { n, quote, answers: true } = delta { Some((*n, quote.as_str())) } else { None });
+        assert_eq!(cited, Some((1, "It has 3,755,251 inhabitants.")));
         assert!(deltas.len() >= 3);
     }
 
@@ -219,6 +234,31 @@ mod tests {
         let expected = "“Curiosity 6 August 2012 899” [4] (read as: Rovers on Mars. Rover: Curiosity; Landed: 6 August 2012; Mass (kg): 899)";
         assert!(text(&deltas).contains(expected), "{}", text(&deltas));
         assert_eq!(cites(&deltas), [(4, "Curiosity 6 August 2012 899".to_owned())]);
+    }
+
+    #[test]
+    fn every_sentence_that_is_quoted_is_cited() {
+        let ships = "The Nordstjerna is a barque from 1898. She is 61 m long. The barque is kept by volunteers under Captain Runa Eide.";
+        let deltas = answer("Who keeps the Nordstjerna?", &[passage(1, "Ships", ships, 0.6)]);
+        let quotes: Vec<String> = cites(&deltas).into_iter().map(|(_, quote)| quote).collect();
+        assert_eq!(quotes, ["The Nordstjerna is a barque from 1898.", "The barque is kept by volunteers under Captain Runa Eide."]);
+        assert!(quotes.iter().all(|quote| text(&deltas).contains(quote)), "{}", text(&deltas));
+    }
+
+    #[test]
+    fn an_item_is_quoted_with_its_heading_and_a_list_with_what_leads_to_it() {
+        let visit = "Opening hours\nMonday: closed\nSaturday: 11:00–18:00\nThe last entry is at 17:30.\nYou may bring:\nsmall bags\nwater in bottles";
+        let told = |question: &str| text(&answer(question, &[passage(1, "Your visit", visit, 0.5)]));
+        assert!(told("What are the opening hours on Saturday?").contains("“Saturday: 11:00–18:00” [1] — Your visit, Opening hours"));
+        let brought = told("What may I bring?");
+        assert!(brought.contains("“small bags” [1] “water in bottles” [1]"), "{brought}");
+    }
+
+    #[test]
+    fn a_question_of_the_source_leads_to_its_answer_and_is_none() {
+        let faq = "Who runs the ferry?\nIt is in the hands of the parish of Lower Orrin.\nWhen does the ferry run?\nWinter: 7:00 to 19:00\nSummer: 6:30 to 21:30";
+        let told = text(&answer("When does the ferry run in winter?", &[passage(1, "Ferry", faq, 0.6)]));
+        assert!(told.contains("“Winter: 7:00 to 19:00” [1]") && !told.contains("ferry?”"), "{told}");
     }
 
     #[test]
@@ -283,7 +323,7 @@ mod tests {
                 let marker = format!("[{n}]");
                 prop_assert!(whole.contains(&marker));
             }
-            prop_assert!(choose(&question, &passages).len() <= 5);
+            prop_assert!(choose(&question, &passages).len() <= 12);
         }
     }
 }

@@ -114,12 +114,14 @@ impl RecalledPassage {
 pub enum Delta {
     /// Text to append.
     Text(String),
-    /// Passage `n` is cited, by these words of it.
+    /// Passage `n` is cited, by these words of it; once for each stretch that is quoted.
     Cite {
         /// The passage's number.
         n: usize,
         /// An exact part of the passage's `quotable`.
         quote: String,
+        /// Of several stretches of a passage, the one that answers; the others name what it speaks of, or go on.
+        answers: bool,
     },
     /// What it took, in tokens.
     Usage {

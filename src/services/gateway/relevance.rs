@@ -1,21 +1,22 @@
 //! Chooses the sentences of the recalled passages that answer a question, or none.
 //!
-//! A sentence's score is the weighted share of the question's words that it has (rare words weigh more, words of the passage's title count in part), how near
+//! A sentence's score is the weighted share of the question's words that it has (rare words weigh more, words of the passage's title and of its heading count in part), how near
 //! its passage is to the question in meaning, and whether it has the figure or date that the question asks for.
 
 use std::collections::{HashMap, HashSet};
 
+use super::candidates::{Candidate, Chosen, candidates, is_fragment};
 use super::provider::RecalledPassage;
-use super::sentences::{sentences, terms};
+use super::sentences::terms;
+use super::wanted::Wanted;
 
-/// Most sentences of an answer.
+/// Most sentences of an answer, and with the lists and names that they need.
 const SENTENCES_MAX: usize = 5;
+const QUOTES_MAX: usize = 12;
 /// What a word of the question counts when it stands in the passage's title only.
 const TITLE_WEIGHT: f32 = 0.7;
 /// What the passage's nearness counts beside the words.
 const NEARNESS_WEIGHT: f32 = 0.5;
-/// What a figure counts when the question asks for one.
-const FIGURE_WEIGHT: f32 = 0.2;
 /// What is left of a fragment's share of words.
 const FRAGMENT_SHARE: f32 = 0.5;
 /// A further sentence must reach this share of the best one's score, and say something that was asked and that no chosen sentence says yet.
@@ -39,30 +40,6 @@ const SAME_SHARE: f32 = 0.8;
 /// Sentences of a library that is not there: keeps weights sensible when little was recalled.
 const BACKGROUND_SENTENCES: f32 = 20.0;
 
-/// A chosen sentence.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Chosen<'a> {
-    /// Place of its passage among those given.
-    pub(super) passage: usize,
-    /// The sentence: an exact part of the passage's `quotable`.
-    pub(super) text: &'a str,
-    /// Higher is better.
-    pub(super) score: f32,
-}
-
-struct Candidate<'a> {
-    chosen: Chosen<'a>,
-    order: usize,
-    coverage: f32,
-    terms: HashSet<String>,
-    /// The question's words that stand in the sentence itself, and their share. What the sentence before it or the title lends does not count.
-    asked: HashSet<String>,
-    asked_share: f32,
-    refers_back: bool,
-    /// It, or what it refers back to, has a name in it.
-    names_another: bool,
-}
-
 /// The sentences that answer the question, in reading order: passages by their best sentence, within a passage as written.
 pub(super) fn choose<'a>(question: &str, passages: &'a [RecalledPassage]) -> Vec<Chosen<'a>> {
     let mut all: Vec<Chosen<'a>> = Vec::new();
@@ -73,7 +50,7 @@ pub(super) fn choose<'a>(question: &str, passages: &'a [RecalledPassage]) -> Vec
             }
         }
     }
-    all.truncate(SENTENCES_MAX);
+    all.truncate(QUOTES_MAX);
     all
 }
 
@@ -83,28 +60,38 @@ fn choose_for<'a>(question: &str, passages: &'a [RecalledPassage]) -> Vec<Chosen
     let as_written: HashMap<(usize, usize), Chosen<'a>> =
         candidates.iter().map(|candidate| ((candidate.chosen.passage, candidate.order), candidate.chosen)).collect();
     lend_measures(&asked, &mut candidates);
+    lend_contacts(&asked, &mut candidates);
     let weights = weights(&asked, &candidates);
     let titles: Vec<HashSet<String>> = passages.iter().map(|passage| terms(&passage.title).into_iter().collect()).collect();
     let wanted = Wanted::read(question);
     for candidate in &mut candidates {
         let at = candidate.chosen.passage;
-        candidate.coverage = coverage(&weights, &candidate.terms, &titles[at]);
+        candidate.coverage = coverage(&weights, &candidate.terms, &[&titles[at], &candidate.lent]);
         candidate.asked.retain(|term| asked.contains(term));
-        candidate.asked_share = coverage(&weights, &candidate.asked, &HashSet::new());
-        if is_fragment(candidate.chosen.text) {
+        candidate.asked_share = coverage(&weights, &candidate.asked, &[]);
+        let gain = wanted.gain(candidate.chosen.text, passages[at].reading());
+        // Under `Director`, a name alone is the answer to who it is.
+        let answers = gain > 0.0 && candidate.chosen.under.is_some();
+        if passages[at].reading().is_none() && is_fragment(candidate) && !answers {
             candidate.coverage *= FRAGMENT_SHARE;
         }
-        let figure = if wanted.is_met_by(candidate.chosen.text) { FIGURE_WEIGHT } else { 0.0 };
-        candidate.chosen.score = candidate.coverage + NEARNESS_WEIGHT * nearness(passages[at].cosine) + figure;
+        candidate.chosen.score = candidate.coverage + NEARNESS_WEIGHT * nearness(passages[at].cosine) + gain;
     }
     let names = names(question);
     let named = passages_with_a_name(&names, passages);
     candidates.retain(|candidate| {
         let at = candidate.chosen.passage;
-        named[at] && candidate.coverage >= floor(passages[at].cosine)
+        // `The mayor of Sandvik`: what shares nothing but the name is about something else there.
+        let says = |term: &String| candidate.terms.contains(term) || candidate.lent.contains(term) || titles[at].contains(term);
+        let only_named = passages[at].cosine < COSINE_CLOSE
+            && asked.iter().any(|term| !names.contains(term))
+            && !asked.iter().any(|term| !names.contains(term) && says(term));
+        // A question of the source answers none.
+        let asks = candidate.chosen.text.ends_with('?');
+        named[at] && !only_named && !asks && candidate.coverage >= floor(passages[at].cosine)
     });
     // Within a passage too: beside a sentence about the Puffin, one about the Kittiwake is no answer.
-    let is_named = |candidate: &Candidate<'_>| candidate.terms.iter().any(|term| names.contains(term));
+    let is_named = |candidate: &Candidate<'_>| candidate.terms.iter().chain(&candidate.lent).any(|term| names.contains(term));
     if candidates.iter().any(is_named) {
         candidates.retain(|candidate| is_named(candidate) || !candidate.names_another);
     }
@@ -135,7 +122,9 @@ fn parts(question: &str) -> Vec<&str> {
 }
 
 /// What a question asks by an adjective, sources say by a noun or a verb: "how heavy" is answered by "weighs" and "mass".
-const MEASURES: [(&str, &str); 12] = [
+const MEASURES: [(&str, &str); 14] = [
+    ("cost", "price fee fare rate admission ticket"),
+    ("price", "cost fee fare"),
     ("long", "length duration lasts takes"),
     ("high", "height elevation altitude"),
     ("tall", "height"),
@@ -166,6 +155,31 @@ fn lend_measures(asked: &HashSet<String>, candidates: &mut [Candidate<'_>]) {
     }
 }
 
+/// What a question asks by a word, a contact answers without one: a telephone number, a mail address.
+fn lend_contacts(asked: &HashSet<String>, candidates: &mut [Candidate<'_>]) {
+    let words = |words: &str| terms(words).into_iter().filter(|word| asked.contains(word)).collect::<Vec<_>>();
+    let (telephone, mail) = (words("phone telephone number call extension"), words("email mail address write"));
+    let asks_for_telephone = terms("phone telephone call").iter().any(|word| asked.contains(word));
+    for candidate in candidates {
+        let text = candidate.chosen.text;
+        let lent = if asks_for_telephone && has_telephone(text) {
+            &telephone
+        } else if text.contains('@') && mail.iter().any(|word| word.contains("mail")) {
+            &mail
+        } else {
+            continue;
+        };
+        candidate.terms.extend(lent.iter().cloned());
+        candidate.asked.extend(lent.iter().cloned());
+    }
+}
+
+/// Six digits and more with nothing but blanks and marks between.
+fn has_telephone(text: &str) -> bool {
+    let runs = text.split(|c: char| !(c.is_ascii_digit() || matches!(c, ' ' | '+' | '-' | '/' | '(' | ')')));
+    runs.into_iter().any(|run| run.bytes().filter(u8::is_ascii_digit).count() >= 6)
+}
+
 /// The names in a question: words with a capital that do not begin a line.
 fn names(question: &str) -> HashSet<String> {
     let capital = |word: &&str| word.starts_with(char::is_uppercase);
@@ -187,51 +201,6 @@ fn floor(cosine: f32) -> f32 {
     (COVERAGE_FLOOR + FLOOR_SLOPE * (COSINE_NEAR - cosine).max(0.0)).min(COVERAGE_FLOOR_FAR)
 }
 
-fn candidates(passages: &[RecalledPassage]) -> Vec<Candidate<'_>> {
-    let mut found: Vec<Candidate<'_>> = Vec::new();
-    for (passage, recalled) in passages.iter().enumerate() {
-        for (order, text) in sentences(&recalled.quotable).into_iter().enumerate() {
-            let mut own: HashSet<String> = terms(text).into_iter().chain(recalled.reading().into_iter().flat_map(terms)).collect();
-            let asked = own.clone();
-            let refers_back = order > 0 && refers_back(text);
-            if refers_back && let Some(before) = found.last() {
-                // "Its mean temperature is 464 °C" speaks of what the sentence before it names.
-                own.extend(before.terms.iter().cloned());
-            }
-            let names_another = names_somebody(text) || refers_back && found.last().is_some_and(|before| before.names_another);
-            found.push(Candidate {
-                names_another,
-                chosen: Chosen { passage, text, score: 0.0 },
-                order,
-                coverage: 0.0,
-                terms: own,
-                asked,
-                asked_share: 0.0,
-                refers_back,
-            });
-        }
-    }
-    found
-}
-
-/// Whether a sentence begins with a word that stands for something named before it.
-fn refers_back(text: &str) -> bool {
-    const WORDS: [&str; 16] =
-        ["It", "Its", "He", "His", "She", "Her", "They", "Their", "This", "These", "Both", "Such", "That", "Those", "There", "Thus"];
-    text.split(|c: char| !c.is_alphanumeric()).next().is_some_and(|first| WORDS.contains(&first))
-}
-
-/// Whether a sentence names somebody or something: a capital that does not begin it and is no month's.
-fn names_somebody(text: &str) -> bool {
-    let is_month = |word: &str| MONTHS.iter().any(|month| word.starts_with(month.trim_end()));
-    text.split_whitespace().skip(1).any(|word| word.starts_with(char::is_uppercase) && !is_month(word))
-}
-
-/// A heading, a menu, a caption: text without an end and without a figure says little, however many words it shares.
-fn is_fragment(text: &str) -> bool {
-    !text.ends_with(['.', '!', '?', '。', '”', '"', ')', ';']) && !text.bytes().any(|b| b.is_ascii_digit())
-}
-
 /// What each word of the question weighs: inverse document frequency over the recalled sentences.
 fn weights<'q>(asked: &'q HashSet<String>, candidates: &[Candidate<'_>]) -> HashMap<&'q str, f32> {
     let weight = |term: &String| {
@@ -241,11 +210,11 @@ fn weights<'q>(asked: &'q HashSet<String>, candidates: &[Candidate<'_>]) -> Hash
     asked.iter().map(|term| (term.as_str(), weight(term))).collect()
 }
 
-fn coverage(weights: &HashMap<&str, f32>, sentence: &HashSet<String>, title: &HashSet<String>) -> f32 {
+fn coverage(weights: &HashMap<&str, f32>, sentence: &HashSet<String>, around: &[&HashSet<String>]) -> f32 {
     let total: f32 = weights.values().sum();
     let found: f32 = weights
         .iter()
-        .map(|(term, weight)| match (sentence.contains(*term), title.contains(*term)) {
+        .map(|(term, weight)| match (sentence.contains(*term), around.iter().any(|around| around.contains(*term))) {
             (true, _) => *weight,
             (false, true) => TITLE_WEIGHT * weight,
             (false, false) => 0.0,
@@ -274,21 +243,24 @@ fn pick<'a>(mut candidates: Vec<Candidate<'a>>, as_written: &HashMap<(usize, usi
             picked.push(candidate);
         }
     }
-    // By passage, the best first, and within a passage as written; what a sentence refers back to comes with it.
+    // By passage, the best first, and within a passage as written; what a sentence goes on from comes with it, and the list that it leads to.
     let mut places: Vec<(usize, usize, usize)> = Vec::new();
     for candidate in &picked {
         let passage = candidate.chosen.passage;
         let rank = picked.iter().position(|other| other.chosen.passage == passage).unwrap_or(0);
         places.push((rank, passage, candidate.order));
-        // Passages overlap: what it refers back to may be quoted from another one already.
-        let before = as_written.get(&(passage, candidate.order.wrapping_sub(1))).filter(|_| candidate.refers_back);
-        if before.is_some_and(|before| !picked.iter().any(|other| other.chosen.passage != passage && other.chosen.text == before.text)) {
-            places.push((rank, passage, candidate.order - 1));
+        places.extend((1..=candidate.items).map(|item| (rank, passage, candidate.order + item)));
+        // Passages overlap: what it goes on from may be quoted from another one already.
+        let before = candidate.goes_on_from.and_then(|order| Some((order, as_written.get(&(passage, order))?)));
+        if let Some((order, before)) = before
+            && !picked.iter().any(|other| other.chosen.passage != passage && other.chosen.text == before.text)
+        {
+            places.push((rank, passage, order));
         }
     }
     places.sort_unstable();
     places.dedup();
-    places.truncate(SENTENCES_MAX);
+    places.truncate(QUOTES_MAX);
     places.into_iter().filter_map(|(_, passage, order)| as_written.get(&(passage, order)).copied()).collect()
 }
 
@@ -301,55 +273,6 @@ fn say_the_same(left: &Candidate<'_>, right: &Candidate<'_>) -> bool {
     let shared = left.terms.intersection(&right.terms).count() as f32;
     let all = left.terms.union(&right.terms).count() as f32;
     all > 0.0 && shared / all >= SAME_SHARE
-}
-
-/// What kind of thing the question asks for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Wanted {
-    Anything,
-    Figure,
-    Moment,
-    Reason,
-}
-
-impl Wanted {
-    fn read(question: &str) -> Self {
-        let question = format!(" {} ", question.to_lowercase());
-        let asks = |phrases: &[&str]| phrases.iter().any(|phrase| question.contains(phrase));
-        let how_much = |rest: &str| rest.split_whitespace().next().is_some_and(|word| !HOW_OF_MANNER.contains(&word));
-        if asks(&[" when ", "what year", "which year", "what date", "since what", " wann ", " quand "]) {
-            Self::Moment
-        } else if asks(&[" why ", "what causes", "what caused", " warum ", " pourquoi "]) {
-            Self::Reason
-        } else if question.split(" how ").skip(1).any(how_much) || asks(&["what number", "percent", "wie viel", "combien"]) {
-            Self::Figure
-        } else {
-            Self::Anything
-        }
-    }
-
-    fn is_met_by(self, text: &str) -> bool {
-        match self {
-            Self::Anything => false,
-            Self::Figure => {
-                text.bytes().any(|b| b.is_ascii_digit()) || text.split_whitespace().any(|word| NUMBER_WORDS.contains(&word.to_lowercase().as_str()))
-            }
-            Self::Reason => REASON_WORDS.iter().any(|word| text.contains(word)),
-            Self::Moment => has_year(text) || MONTHS.iter().any(|month| text.contains(month)),
-        }
-    }
-}
-
-/// What follows "how" when no figure is asked for.
-const HOW_OF_MANNER: [&str; 18] =
-    ["do", "does", "did", "is", "are", "was", "were", "can", "could", "to", "come", "should", "would", "will", "has", "have", "the", "i"];
-const REASON_WORDS: [&str; 7] = ["because", "Because", "due to", "owing to", "as a result", "caused by", "weil"];
-const NUMBER_WORDS: [&str; 12] = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"];
-const MONTHS: [&str; 12] =
-    ["January", "February", "March", "April", "May ", "June", "July", "August", "September", "October", "November", "December"];
-
-fn has_year(text: &str) -> bool {
-    text.split(|c: char| !c.is_ascii_digit()).any(|digits| digits.len() == 4 && (digits.starts_with('1') || digits.starts_with("20")))
 }
 
 #[cfg(test)]

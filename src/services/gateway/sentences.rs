@@ -12,6 +12,11 @@ pub(super) fn sentences(text: &str) -> Vec<&str> {
     text.lines().flat_map(in_line).filter(|sentence| sentence.chars().any(char::is_alphanumeric)).collect()
 }
 
+/// The lines of a text that say something.
+pub(super) fn lines(text: &str) -> Vec<&str> {
+    text.lines().map(str::trim).filter(|line| line.chars().any(char::is_alphanumeric)).collect()
+}
+
 fn in_line(line: &str) -> Vec<&str> {
     let mut found = Vec::new();
     let mut start = 0;
@@ -71,7 +76,7 @@ fn is_abbreviation(before: &str) -> bool {
     single_letter || KNOWN.contains(&word.to_lowercase().as_str())
 }
 
-fn shorten(sentence: &str) -> &str {
+pub(super) fn shorten(sentence: &str) -> &str {
     let cut = crate::base::text::truncate(sentence, SENTENCE_MAX_BYTES);
     if cut.len() == sentence.len() {
         return sentence;
@@ -82,10 +87,32 @@ fn shorten(sentence: &str) -> &str {
 /// The words that carry meaning, in lower case and cut to their stem, in order.
 pub(super) fn terms(text: &str) -> Vec<String> {
     text.unicode_words()
+        .flat_map(parts)
         .map(str::to_lowercase)
         .filter(|word| !is_stop_word(word) && !ASKING.contains(&word.as_str()))
         .map(|word| stem(&word))
         .collect()
+}
+
+/// The words in a program's name: `price_eur`, `keeper.phone`, `unitPrice`.
+fn parts(word: &str) -> Vec<&str> {
+    if !word.is_ascii() || word.len() < 4 {
+        return vec![word];
+    }
+    let bytes = word.as_bytes();
+    let joined = |at: usize| bytes[at] == b'_' || bytes[at] == b'.' && at > 1 && !bytes[at - 1].is_ascii_digit();
+    let mut parts = Vec::new();
+    let mut start = 0;
+    for at in 1..bytes.len() {
+        let hump = bytes[at - 1].is_ascii_lowercase() && bytes[at].is_ascii_uppercase();
+        if joined(at) || hump {
+            parts.push(&word[start..at]);
+            start = at + usize::from(!hump);
+        }
+    }
+    parts.push(&word[start..]);
+    parts.retain(|part| !part.is_empty());
+    parts
 }
 
 /// A light English stem: plural, possessive, "-ing", "-ed", "-ion" and a last "e" go. Words of other languages mostly pass unchanged, which only
@@ -128,12 +155,14 @@ const ASKING: &[&str] = &[
     "done",
     "exactly",
     "find",
+    "frequently",
     "give",
     "know",
     "latest",
     "list",
     "mean",
     "now",
+    "often",
     "please",
     "question",
     "say",
@@ -162,6 +191,7 @@ mod tests {
         }
         assert_eq!(terms("What is the population of Berlin?"), ["populat", "berlin"]);
         assert_eq!(terms("bus"), ["bus"]);
+        assert_eq!(terms("price_eur keeper.phone unitPrice e.g 3.5"), ["pric", "eur", "keeper", "phon", "unit", "pric", "e.g", "3.5"]);
     }
 
     proptest! {

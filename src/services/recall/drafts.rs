@@ -9,7 +9,8 @@ use crate::model::chunk::{CHUNK_OVERLAP_TOKENS, CHUNK_TOKENS, ChunkBody, ChunkMe
 use crate::model::chunker::{PieceSize, TokenSpans, split};
 use crate::model::freshness::DOCUMENT_STALE_AFTER_HOURS;
 use crate::model::ids::{CompanyId, DocumentId, ReportId, RunId, UserId, WidgetId};
-use crate::model::report::{Evidence, EvidenceId, Metric, ReportBody, ReportTable, SourceRef, TableRow};
+use crate::model::report::{Evidence, EvidenceId, Metric, ReportBody, SourceRef, read_as};
+use crate::services::collect::extract::NamedRow;
 
 /// Bytes of a title that a chunk carries: a longer one would crowd out its text.
 const TITLE_BYTES_MAX: usize = 160;
@@ -59,6 +60,8 @@ pub struct SourceText {
     pub source: SourceRef,
     /// Canonical text: blocks joined by line breaks.
     pub text: String,
+    /// Rows of its tables that are recalled one by one.
+    pub rows: Vec<NamedRow>,
     /// SHA-256 of the canonical text of the whole source, hexadecimal.
     pub content_hash: String,
     /// When it was collected or uploaded.
@@ -103,7 +106,7 @@ pub(super) fn of_report(source: &ReportSource, pages: &[SourceText], body: &Repo
     for table in &body.tables {
         for row in &table.rows {
             let evidence = if row.evidence.is_empty() { &table.evidence } else { &row.evidence };
-            drafts.stated(body, evidence, ChunkType::TableRow, &row_text(table, row), |_| {});
+            drafts.stated(body, evidence, ChunkType::TableRow, &read_as(&table.title, &table.columns, &row.cells), |_| {});
         }
     }
     let texts = passages::new_texts(pages);
@@ -113,7 +116,7 @@ pub(super) fn of_report(source: &ReportSource, pages: &[SourceText], body: &Repo
     (drafts.done(), left_out)
 }
 
-/// The passages of a document: all of them, for an upload is bounded and meant.
+/// The passages and rows of a document: all of them, for an upload is bounded and meant.
 pub(super) fn of_document(source: &DocumentSource, pages: &[SourceText], tokens: &dyn TokenSpans) -> (Vec<Draft>, LeftOut) {
     let metadata = ChunkMetadata { created_by: Some(source.uploaded_by.clone()), ..ChunkMetadata::default() };
     let template = ChunkBody {
@@ -125,6 +128,7 @@ pub(super) fn of_document(source: &DocumentSource, pages: &[SourceText], tokens:
     let mut drafts = Drafts::new(template, tokens);
     for page in pages {
         drafts.passages(page, &page.text, ChunkType::Document).into_iter().for_each(|draft| drafts.push(draft));
+        page.rows.iter().for_each(|row| drafts.row(page, row));
     }
     (drafts.done(), LeftOut::default())
 }
@@ -203,6 +207,13 @@ impl<'a> Drafts<'a> {
         self.cut(&body, text)
     }
 
+    /// A row of a document's table, which means something only with the names of its columns.
+    fn row(&mut self, page: &SourceText, row: &NamedRow) {
+        let mut body = self.of_source(&page.source, &page.content_hash, page.collected_at, ChunkType::TableRow);
+        body.metadata.quotes = vec![row.quote.clone()];
+        self.cut(&body, &format!("{}\n{}", row.text, row.quote)).into_iter().for_each(|draft| self.push(draft));
+    }
+
     fn of_source(&self, source: &SourceRef, content_hash: &str, collected_at: Timestamp, chunk_type: ChunkType) -> ChunkBody {
         ChunkBody {
             chunk_type,
@@ -246,16 +257,5 @@ impl<'a> Drafts<'a> {
 fn sentence(metric: &Metric) -> String {
     let unit = metric.unit.as_ref().map(|unit| format!(" {unit}")).unwrap_or_default();
     let as_of = metric.as_of.as_ref().map(|date| format!(" (as of {date})")).unwrap_or_default();
-    format!("{}: {}{unit}{as_of}", metric.name, metric.value)
-}
-
-/// A row with the names of its columns, so that it means something alone.
-fn row_text(table: &ReportTable, row: &TableRow) -> String {
-    let cells = row.cells.iter().enumerate().filter(|(_, cell)| !cell.trim().is_empty());
-    let named = cells.map(|(at, cell)| match table.columns.get(at).filter(|name| !name.trim().is_empty()) {
-        Some(name) => format!("{name}: {cell}"),
-        None => cell.clone(),
-    });
-    let named = named.collect::<Vec<_>>().join("; ");
-    if table.title.trim().is_empty() { named } else { format!("{}. {named}", table.title.trim()) }
+    format!("{}: {}{unit}{as_of}", metric.name, metric.figure())
 }

@@ -89,6 +89,7 @@ mod tests {
         SourceText {
             source: SourceRef { url: None, document_id: None, title: String::new(), page_number: None },
             text: text.into(),
+            rows: Vec::new(),
             content_hash: crate::base::secret::sha256_hex(text.as_bytes()),
             collected_at: Timestamp::default(),
         }

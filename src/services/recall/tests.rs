@@ -93,6 +93,7 @@ fn page(url: &str, title: &str, text: &str) -> SourceText {
     SourceText {
         source: SourceRef { url: Some(url.into()), document_id: None, title: title.into(), page_number: None },
         text: text.into(),
+        rows: Vec::new(),
         content_hash: crate::base::secret::sha256_hex(text.as_bytes()),
         collected_at: Timestamp::from_millis(NOON),
     }
@@ -124,6 +125,7 @@ fn report(page: &SourceText) -> ReportBody {
         metrics: vec![Metric {
             id: "m1".into(),
             name: "Rhine: Length".into(),
+            decimals: None,
             value: 1230.0,
             unit: Some("km".into()),
             as_of: None,

@@ -4,7 +4,8 @@ import type { Citation, Evidence, Freshness } from '../api';
 import { freshnessOf } from './freshness';
 
 export interface Exhibit {
-  quote: string;
+  /** Every part of the source that is quoted, in its order. */
+  quotes: string[];
   title: string | null;
   url: string | null;
   documentId: string | null;
@@ -46,7 +47,7 @@ export function hideEvidence(): void {
 
 export function fromCitation(citation: Citation): Exhibit {
   return {
-    quote: citation.quote,
+    quotes: citation.quotes?.length ? citation.quotes : [citation.quote],
     title: citation.title,
     url: citation.url ?? null,
     documentId: citation.document_id ?? null,
@@ -61,7 +62,7 @@ export function fromCitation(citation: Citation): Exhibit {
 
 export function fromEvidence(item: Evidence, staleAfterHours: number, now: number): Exhibit {
   return {
-    quote: item.quote,
+    quotes: [item.quote],
     title: item.source.title ?? null,
     url: item.source.url ?? null,
     documentId: item.source.document_id ?? null,

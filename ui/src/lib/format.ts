@@ -9,7 +9,16 @@ const dayFormat = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium' });
 const MINUS = '\u2212';
 
 export function figure(value: number): string {
-  const text = numberFormat.format(value);
+  return withMinus(numberFormat.format(value));
+}
+
+/** A figure with as many decimals at least as its source writes: 4.20. */
+function figureTo(value: number, decimals: number | null): string {
+  if (!decimals) return figure(value);
+  return withMinus(value.toLocaleString('en', { minimumFractionDigits: Math.min(decimals, 12), maximumFractionDigits: Math.min(Math.max(decimals, 6), 12) }));
+}
+
+function withMinus(text: string): string {
   return text.startsWith('-') ? MINUS + text.slice(1) : text;
 }
 
@@ -18,11 +27,25 @@ export function shortFigure(value: number): string {
   return Math.abs(value) >= 1_000_000 ? compactFormat.format(value).replace('-', MINUS) : figure(value);
 }
 
-export function withUnit(value: number, unit: string | null | undefined): string {
-  if (!unit) return figure(value);
-  if (unit === '%') return `${figure(value)}%`;
-  if (/^[$€£¥]$/.test(unit)) return `${unit}${figure(value)}`;
-  return `${figure(value)}\u00a0${unit}`;
+const MONEY = /^([$€£¥]|EUR|USD|GBP|CHF|SEK|NOK|DKK|PLN|CAD|AUD)$/;
+
+/** A figure short enough for a tile, with the decimals of a sum of money. */
+export function shortSum(value: number, unit: string | null | undefined): string {
+  const decimals = usualDecimals(value, unit);
+  return decimals ? figureTo(value, decimals) : shortFigure(value);
+}
+
+/** The decimals of a sum of money, where its source is not at hand to tell: 4.20 EUR, and 1,204.5 of anything else. */
+function usualDecimals(value: number, unit: string | null | undefined): number | null {
+  return unit && MONEY.test(unit) && !Number.isInteger(value) && Math.abs(value) < 100_000 ? 2 : null;
+}
+
+export function withUnit(value: number, unit: string | null | undefined, decimals?: number | null): string {
+  const shown = figureTo(value, decimals ?? usualDecimals(value, unit));
+  if (!unit) return shown;
+  if (unit === '%') return `${shown}%`;
+  if (/^[$€£¥]$/.test(unit)) return `${unit}${shown}`;
+  return `${shown}\u00a0${unit}`;
 }
 
 const RAISED: Record<string, string> = Object.fromEntries([...'0123456789-'].map((sign, index) => [sign, '⁰¹²³⁴⁵⁶⁷⁸⁹⁻'.charAt(index)]));
@@ -103,6 +126,16 @@ export function duration(seconds: number): string {
   if (seconds < 60) return `${Math.round(seconds)} s`;
   const minutes = Math.floor(seconds / 60);
   return `${minutes} min ${Math.round(seconds - minutes * 60)} s`;
+}
+
+/** What a source is called by: its file as it is written, else its host. */
+export function sourceName(url: string): string {
+  try {
+    const { pathname, hostname } = new URL(url);
+    return readable(pathname).split('/').filter(Boolean).at(-1) ?? hostname;
+  } catch {
+    return url;
+  }
 }
 
 /** The host of an address, or the text itself when it is none. */

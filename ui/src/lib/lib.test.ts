@@ -32,6 +32,9 @@ describe('figures and times', () => {
     expect(withUnit(-1234.5, null)).toBe('\u22121,234.5');
     expect(withUnit(12, '%')).toBe('12%');
     expect(withUnit(3, 'MW')).toBe('3\u00a0MW');
+    expect(withUnit(4.2, 'kg', 2)).toBe('4.20\u00a0kg');
+    expect(withUnit(4.2, 'EUR')).toBe('4.20\u00a0EUR');
+    expect(withUnit(12, 'EUR')).toBe('12\u00a0EUR');
     expect(signed(2)).toBe('+2');
     expect(percentChange(50, 55)).toBe('+10%');
     expect(percentChange(0, 5)).toBeNull();
@@ -63,12 +66,23 @@ describe('roles', () => {
 
 describe('a quote in its text', () => {
   it('is found exactly, or with whitespace collapsed, or said to be missing', () => {
-    expect(excerpt('one two three', 'two')).toEqual({ before: 'one ', quote: 'two', after: ' three', found: true });
-    expect(excerpt('one\n two\n three', 'two three')).toMatchObject({ quote: 'two three', found: true });
-    expect(excerpt('one', 'two')).toMatchObject({ quote: 'two', found: false });
+    expect(excerpt('one two three', 'two')).toEqual({ before: 'one ', parts: [{ text: 'two', marked: true }], after: ' three', found: true });
+    expect(excerpt('one\n two\n three', 'two three')).toMatchObject({ parts: [{ text: 'two three', marked: true }], found: true });
+    expect(excerpt('one', 'two')).toMatchObject({ parts: [{ text: 'two', marked: true }], found: false });
     const long = excerpt(`${'word '.repeat(300)}HERE${' word'.repeat(300)}`, 'HERE', 40);
     expect(long.before.startsWith('… word')).toBe(true);
     expect(long.after.endsWith('word …')).toBe(true);
+  });
+
+  it('is marked whole, sentence after sentence and across what is left out between', () => {
+    const text = 'The Skua is a tug. It was built in 1911. It is black. The tug leaves on Saturday.';
+    const shown = excerpt(text, ['The Skua is a tug.', 'It was built in 1911.', 'The tug leaves on Saturday.']);
+    expect(shown.parts).toEqual([
+      { text: 'The Skua is a tug. It was built in 1911.', marked: true },
+      { text: ' It is black. ', marked: false },
+      { text: 'The tug leaves on Saturday.', marked: true },
+    ]);
+    expect(excerpt(text, ['The Skua is a tug.', 'gone'])).toMatchObject({ parts: [{ text: 'The Skua is a tug.', marked: true }], found: true });
   });
 });
 
@@ -172,7 +186,7 @@ describe('news', () => {
   it('sorts automations by what they ask of the reader', () => {
     const now = Date.parse('2026-01-03T00:00:00Z');
     const change = (previous: number | null, current: number | null): MetricChange => ({ name: 'Adult', unit: '€', previous, current, change: null });
-    expect([change(2, 2.5), change(null, 3), change(3, null)].map(moved)).toEqual(['€2 → €2.5', 'new: €3', 'gone']);
+    expect([change(2, 2.5), change(null, 3), change(3, null)].map(moved)).toEqual(['€2 → €2.50', 'new: €3', 'gone']);
     expect(namedChanges([change(1, 2), change(2, 3)], 1)).toEqual({ shown: [{ name: 'Adult', what: '€1 → €2' }], more: 1 });
     const widget = (id: string, changes: MetricChange[] | null, collected: string, state: 'succeeded' | 'failed' = 'succeeded'): Widget => ({
       ...blankWidget(),

@@ -29,6 +29,8 @@ pub(super) struct TableDraft {
     pub(super) columns: Vec<String>,
     /// Cells, and the block of the row.
     pub(super) rows: Vec<(Vec<String>, usize)>,
+    /// The blocks of its header.
+    pub(super) header: Vec<usize>,
     pub(super) page: usize,
     /// The block that stands for the whole: the caption or the first row.
     pub(super) lead: usize,

@@ -286,6 +286,27 @@ fn number(text: &str, comma: bool) -> Option<(f64, usize)> {
     (plain.len() <= 18).then(|| plain.parse().ok()).flatten().filter(|value: &f64| value.is_finite()).map(|value| (value, end))
 }
 
+/// How many digits behind the decimal mark a text writes of a value, where the value alone would lose some: 2 of `4.20`.
+pub(super) fn decimals_written(text: &str, value: f64) -> Option<u8> {
+    let mut from = 0;
+    while let Some(at) = text[from..].find(|c: char| c.is_ascii_digit()).map(|at| from + at) {
+        let run = digits_run(&text[at..]);
+        from = at + run.max(1);
+        for comma in [false, true] {
+            let Some((found, length)) = number(&text[at..], comma).filter(|(found, _)| (found - value.abs()).abs() < f64::EPSILON) else { continue };
+            let mark = if comma { ',' } else { '.' };
+            // A mark that comes twice parts thousands.
+            let parts: Vec<&str> = text[at..at + length].split(mark).collect();
+            let written = if let [_, digits] = parts.as_slice() { digits.len() } else { 0 };
+            let kept = found.to_string().split_once('.').map_or(0, |(_, digits)| digits.len());
+            if written > kept {
+                return u8::try_from(written).ok();
+            }
+        }
+    }
+    None
+}
+
 /// Whether the word before makes the number a name: `port 8080`, `Python 3`, `RFC 2616`.
 fn follows_label(text: &str, start: usize) -> bool {
     let before = text[..start].trim_end();
@@ -322,6 +343,15 @@ mod tests {
         assert_eq!(all("flows at 2,900 m³/s on average"), one(2900.0, "m³/s"));
         assert_eq!(all("rated 3,5 of 5 stars").first(), one(3.5, "").first());
         assert_eq!(find("Der Rhein ist 1.230 km lang", true)[0].value, 1230.0);
+    }
+
+    #[test]
+    fn a_figure_keeps_the_digits_that_its_source_writes() {
+        assert_eq!(decimals_written("Kestrel,4.20 EUR,0.5", 4.2), Some(2));
+        assert_eq!(decimals_written("kostet 12,50 Euro", 12.5), Some(2));
+        assert_eq!(decimals_written("between 3.0 and 4 m", 3.0), Some(1));
+        assert_eq!(decimals_written("15,655,924 people, 1.5 million, 7", 15_655_924.0), None);
+        assert_eq!(decimals_written("1.50 million", 1.5e6), None, "multiplied out, it is written otherwise");
     }
 
     #[test]

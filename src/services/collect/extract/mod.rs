@@ -5,8 +5,11 @@ mod context;
 mod dates;
 mod entities;
 mod figures;
+mod lists;
+mod phrases;
 mod prose;
 mod rank;
+mod rows;
 mod sentences;
 mod tables;
 mod titles;
@@ -25,6 +28,7 @@ use context::{MetricDraft, PageContext, TableDraft};
 use entities::Lexicon;
 pub use rank::Objective;
 use rank::{Asked, Relevance, Sentence};
+pub use rows::{NamedRow, rows};
 
 /// Most metrics of a report.
 pub const METRICS_MAX: usize = 60;
@@ -142,6 +146,19 @@ fn read_text(context: &PageContext<'_>, found: &mut Vec<Sentence>, metrics: &mut
             position += 1;
         }
     }
+    found.extend(lists::read(context).into_iter().take(SENTENCES_PER_PAGE_MAX).filter_map(|list| of_list(context, list, position)));
+}
+
+/// A list as one statement: it rests on its items.
+fn of_list(context: &PageContext<'_>, list: lists::List, position: usize) -> Option<Sentence> {
+    let mut items = list.items.into_iter();
+    let (block, range) = items.next()?;
+    let terms = words::terms(&list.text).into_iter().collect();
+    let figures = figures::find(&list.text, context.comma).len();
+    let entities = context.lexicon.entities(&list.text, context.page.language.as_deref());
+    let topic = words::terms(&context.topic(block));
+    let more = items.collect();
+    Some(Sentence { page: context.index, block, range, text: list.text, more, list: true, terms, position, topic, figures, entities, seams: false })
 }
 
 /// Past `- `, `* `, `• `, `1. ` at the start of a list item in plain text.
@@ -164,6 +181,8 @@ fn sentence(context: &PageContext<'_>, block: usize, range: Range<usize>, positi
         entities: context.lexicon.entities(&text, context.page.language.as_deref()),
         seams: source.seams.iter().any(|at| (*at as usize) > range.start && (*at as usize) < range.end),
         range,
+        more: Vec::new(),
+        list: false,
         text,
     }
 }
@@ -183,7 +202,10 @@ fn finding(at: usize, sentence: &Sentence, book: &mut Book<'_>) -> Finding {
     Finding {
         id: format!("f{}", at + 1),
         text: sentence.text.clone(),
-        evidence: vec![book.quote(sentence.page, sentence.block, sentence.range.clone())],
+        evidence: std::iter::once(&(sentence.block, sentence.range.clone()))
+            .chain(&sentence.more)
+            .map(|(block, range)| book.quote(sentence.page, *block, range.clone()))
+            .collect(),
         entities: sentence.entities.clone(),
     }
 }
@@ -210,8 +232,10 @@ fn choose_metrics(drafts: Vec<MetricDraft>, relevance: &Relevance, asked: &Asked
         if metrics.len() >= METRICS_MAX || surplus || !draft.value.is_finite() || !names.insert(draft.name.to_lowercase()) {
             continue;
         }
+        let written = &book.pages[draft.page].text.blocks[draft.block].text[draft.quote.clone()];
         metrics.push(Metric {
             id: format!("m{}", metrics.len() + 1),
+            decimals: figures::decimals_written(written, draft.value),
             evidence: vec![book.quote(draft.page, draft.block, draft.quote)],
             name: draft.name,
             value: draft.value,

@@ -99,6 +99,10 @@ pub(super) struct Sentence {
     pub(super) page: usize,
     pub(super) block: usize,
     pub(super) range: Range<usize>,
+    /// What else it rests on: the further items of a list.
+    pub(super) more: Vec<(usize, Range<usize>)>,
+    /// It was put together from the items of a list: a finding only where it speaks to the objective.
+    pub(super) list: bool,
     /// As shown.
     pub(super) text: String,
     pub(super) terms: BTreeSet<String>,
@@ -186,7 +190,8 @@ pub(super) fn choose(sentences: &[Sentence], relevance: &Relevance) -> Vec<Chose
             .enumerate()
             .filter(|(place, (at, own, _))| {
                 let enough = any_relevant && *own <= 0.0 && chosen.len() >= FINDINGS_WANTED;
-                likeness[*place] < SAME && !enough && per_page.get(&sentences[*at].page).copied().unwrap_or(0) < PER_PAGE_MAX
+                let unasked = sentences[*at].list && *own <= 0.0;
+                likeness[*place] < SAME && !enough && !unasked && per_page.get(&sentences[*at].page).copied().unwrap_or(0) < PER_PAGE_MAX
             })
             .map(|(place, (at, _, score))| {
                 (place, score - 0.9 * likeness[place] - 0.15 * per_page.get(&sentences[*at].page).copied().unwrap_or(0) as f64)
@@ -216,7 +221,12 @@ pub(super) fn summary(sentences: &[Sentence], chosen: &[Chosen]) -> String {
     for candidate in chosen {
         let sentence = &sentences[candidate.at];
         let weak = picked.len() >= 2 && candidate.relevance < best * 0.5;
-        if !weak && picked.len() < 4 && (picked.len() < 2 || bytes + sentence.text.len() <= BYTES_MAX) && sentence.text.len() <= BYTES_MAX / 2 {
+        if !weak
+            && !sentence.list
+            && picked.len() < 4
+            && (picked.len() < 2 || bytes + sentence.text.len() <= BYTES_MAX)
+            && sentence.text.len() <= BYTES_MAX / 2
+        {
             bytes += sentence.text.len();
             picked.push(sentence);
         }

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::page::{BlockKind, PageTable};
+use super::super::page::{BlockKind, PageFormat, PageTable};
 use super::context::{MetricDraft, PageContext, TableDraft};
 use super::figures;
 use super::titles::{shown, without_references};
 use super::units;
 use super::words::capitalise;
 use crate::base::text::truncate;
+use crate::model::report::PAIR_COLUMNS;
 
 /// Most figures taken from one table.
 const METRICS_MAX: usize = 400;
@@ -35,6 +36,28 @@ struct Column {
 
 /// The tables of a page with what they say in figures.
 pub(super) fn read(context: &PageContext<'_>) -> (Vec<TableDraft>, Vec<MetricDraft>) {
+    let blocks = row_blocks(context);
+    let (mut tables, mut metrics) = (Vec::new(), Vec::new());
+    for source in sources(context, &blocks) {
+        if let Some(draft) = source.draft(ROWS_MAX, COLUMNS_MAX) {
+            source.metrics(&draft, &mut metrics);
+            tables.push(draft);
+        }
+    }
+    (tables, metrics)
+}
+
+/// The tables of a page, with as many rows and columns as are wanted.
+pub(super) fn drafts(context: &PageContext<'_>, rows_max: usize, columns_max: usize) -> Vec<TableDraft> {
+    sources(context, &row_blocks(context)).filter_map(|source| source.draft(rows_max, columns_max)).collect()
+}
+
+fn sources<'a>(context: &'a PageContext<'a>, blocks: &'a [Vec<usize>]) -> impl Iterator<Item = Source<'a>> {
+    context.page.tables.iter().zip(blocks).map(move |(table, blocks)| Source { context, table, blocks })
+}
+
+/// For each table, the block of each of its rows.
+fn row_blocks(context: &PageContext<'_>) -> Vec<Vec<usize>> {
     let mut rows_of: Vec<Vec<usize>> = vec![Vec::new(); context.page.tables.len()];
     for (at, block) in context.page.blocks.iter().enumerate() {
         if let BlockKind::TableRow { table, row } = block.kind
@@ -50,15 +73,7 @@ pub(super) fn read(context: &PageContext<'_>) -> (Vec<TableDraft>, Vec<MetricDra
             }
         }
     }
-    let (mut tables, mut metrics) = (Vec::new(), Vec::new());
-    for (table, blocks) in context.page.tables.iter().zip(&rows_of) {
-        let source = Source { context, table, blocks };
-        if let Some(draft) = source.draft() {
-            source.metrics(&draft, &mut metrics);
-            tables.push(draft);
-        }
-    }
-    (tables, metrics)
+    rows_of
 }
 
 struct Source<'a> {
@@ -73,26 +88,27 @@ impl Source<'_> {
     }
 
     /// The table as the report shows it; none when it holds too little to be one.
-    fn draft(&self) -> Option<TableDraft> {
-        let width = self.table.rows.first().map_or(0, Vec::len).min(COLUMNS_MAX);
+    fn draft(&self, rows_max: usize, columns_max: usize) -> Option<TableDraft> {
+        let width = self.table.rows.first().map_or(0, Vec::len).min(columns_max);
         let first_block = self.blocks.iter().copied().find(|at| *at != usize::MAX)?;
         let tidy = |text: &String| shown(text, self.context.page.format);
         let mut rows = Vec::new();
         for (at, row) in self.table.rows.iter().enumerate() {
             let Some(block) = self.block(at) else { continue };
             let spanned = row.len() > 1 && row.iter().all(|cell| *cell == row[0]);
-            if !spanned && rows.len() < ROWS_MAX {
+            if !spanned && rows.len() < rows_max {
                 rows.push((row.iter().take(width).map(tidy).collect::<Vec<_>>(), block));
             }
         }
         let pair = self.table.header.iter().all(String::is_empty) && width == 2;
-        if width < 2 || rows.is_empty() || (rows.len() < 2 && self.table.header.is_empty()) {
+        // A lone row without a header only arranges the page, unless it is a member of an object.
+        let lone = rows.len() < 2 && self.table.header.is_empty() && self.context.page.format != PageFormat::Json;
+        if width < 2 || rows.is_empty() || lone {
             return None;
         }
         let named = |at: usize| self.table.header.get(at).map(tidy).filter(|name| !name.is_empty());
-        let columns = (0..width)
-            .map(|at| named(at).unwrap_or_else(|| if pair { ["Name", "Value"][at].to_owned() } else { format!("Column {}", at + 1) }))
-            .collect();
+        let columns =
+            (0..width).map(|at| named(at).unwrap_or_else(|| if pair { PAIR_COLUMNS[at].to_owned() } else { format!("Column {}", at + 1) })).collect();
         let caption = self.table.caption.as_ref().map(tidy).filter(|text| !text.is_empty());
         let caption_block = caption.is_some().then(|| self.caption_block(first_block)).flatten();
         let heading = self.context.heading_at(first_block);
@@ -102,7 +118,8 @@ impl Source<'_> {
             (None, "") => self.context.title.clone(),
             (None, subject) => subject.to_owned(),
         });
-        Some(TableDraft { title, columns, rows, page: self.context.index, lead: caption_block.unwrap_or(first_block), pair })
+        let header = (0..self.table.header_rows as usize).filter_map(|row| self.blocks.get(row).copied()).collect();
+        Some(TableDraft { title, columns, rows, header, page: self.context.index, lead: caption_block.unwrap_or(first_block), pair })
     }
 
     /// The caption's block stands right before the rows, or at the table's start.
@@ -242,9 +259,17 @@ fn is_distinct(draft: &TableDraft, columns: usize) -> bool {
     different.len() == draft.rows.len()
 }
 
-/// Name, unit, factor and date of a header: `Population (2021, millions)`, `Length (km)`, `Length [km]`, `Length, km`, `Share %`.
+/// Name, unit, factor and date of a header: `Population (2021, millions)`, `Length (km)`, `Length [km]`, `Length, km`, `Share %`, `price_eur`.
 fn column_of(header: &str) -> Column {
     let mut column = Column { name: header.trim().to_owned(), unit: None, factor: 1.0, as_of: None, figures: false };
+    if column.name.contains('_') && !column.name.contains(' ') {
+        // A program's name: its last word may be a unit in small letters.
+        let words = column.name.replace('_', " ").trim().to_owned();
+        let unit = words.rsplit_once(' ').and_then(|(name, last)| Some((name, units::unit(last).or_else(|| units::unit(&last.to_uppercase()))?)));
+        column.unit = unit.map(|(_, unit)| unit.to_owned());
+        column.name = unit.map_or(words.clone(), |(name, _)| name.to_owned());
+        return column;
+    }
     while let Some(open) = column.name.rfind(['(', '[']).filter(|_| column.name.ends_with([')', ']'])) {
         let inside = column.name[open + 1..column.name.len() - 1].to_owned();
         if !inside.split([',', ';']).all(|part| column.take(part.trim())) {
@@ -315,7 +340,7 @@ pub(super) fn is_naming(name: &str) -> bool {
         || lower.ends_with(" code")
         || lower.ends_with(" year")
         || lower.ends_with(" date")
-        || [" issue", " number", " version", " tier", " level"].iter().any(|ending| lower.ends_with(ending))
+        || [" issue", " number", " no", " version", " tier", " level"].iter().any(|ending| lower.ends_with(ending))
 }
 
 fn is_total(label: &str) -> bool {
@@ -349,6 +374,9 @@ mod tests {
         assert_eq!(read("Length km"), ("Length".into(), "km".into(), 1.0, String::new()));
         assert_eq!(read("Share %"), ("Share".into(), "%".into(), 1.0, String::new()));
         assert_eq!(read("Mouth (left bank)"), ("Mouth (left bank)".into(), String::new(), 1.0, String::new()));
+        assert_eq!(read("price_eur"), ("price".into(), "EUR".into(), 1.0, String::new()));
+        assert_eq!(read("height_m"), ("height".into(), "m".into(), 1.0, String::new()));
+        assert_eq!(read("article_no"), ("article no".into(), String::new(), 1.0, String::new()));
         assert_eq!(read("Size [MB]"), ("Size".into(), "MB".into(), 1.0, String::new()));
     }
 }

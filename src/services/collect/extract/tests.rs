@@ -6,7 +6,7 @@ use crate::services::collect::page;
 fn source(name: &str, content_type: &str, bytes: &[u8]) -> SourcePage {
     let url: url::Url = format!("http://site.example/{name}").parse().unwrap();
     let text = page::read(bytes, Some(content_type), &url).unwrap();
-    let source = SourceRef { url: Some(url.to_string()), document_id: None, title: text.title_or(name), page_number: None };
+    let source = SourceRef { url: Some(url.to_string()), document_id: None, title: text.title_at(&url), page_number: None };
     SourcePage { source, text: Arc::new(text), collected_at: Timestamp::from_millis(1_795_300_000_000) }
 }
 
@@ -120,6 +120,38 @@ fn what_belongs_to_another_or_to_a_row_keeps_its_name() {
     assert_eq!((fulmar.value, fulmar.as_of.as_deref()), (455.0, None));
     let north = metric(&report, "North: Passengers");
     assert_eq!((north.value, north.as_of.as_deref()), (85_500.0, Some("2024")));
+}
+
+#[test]
+fn opening_hours_and_contacts_are_findings_with_what_leads_to_them() {
+    let html = "<h1>Museum</h1><p>The museum stands on the old quay and shows four centuries of seafaring.</p><h2>Opening hours</h2>\
+        <ul><li>Monday: closed</li><li>Tuesday to Friday: 10:00–17:00</li><li>Saturday: 11:00–18:00</li></ul>\
+        <p>You may bring:</p><ul><li>small bags and baby carriers</li><li>water in closed bottles</li></ul>\
+        <h2>Contact</h2><dl><dt>Ticket desk</dt><dd>+47 70 11 20 00</dd><dt>Director</dt><dd>Dr. Kaja Strand</dd></dl>\
+        <h2>Pages</h2><ul><li>Visit</li><li>Ships</li><li>Shop</li></ul>";
+    let pages = [source("museum.html", "text/html", html.as_bytes())];
+    let report = extract_report(&pages, &Objective::new("Museum", "Opening hours, contact of the director, and what to bring"));
+    println!("{}", show(&report));
+    assert_lawful(&report, &pages);
+    let find = |start: &str| report.findings.iter().find(|finding| finding.text.starts_with(start)).unwrap_or_else(|| panic!("{}", show(&report)));
+    let hours = find("Opening hours: ");
+    assert_eq!(hours.text, "Opening hours: Monday: closed; Tuesday to Friday: 10:00–17:00; Saturday: 11:00–18:00");
+    let quotes: Vec<&str> = hours.evidence.iter().map(|id| report.evidence(id).unwrap().quote.as_str()).collect();
+    assert_eq!(quotes, ["Monday: closed", "Tuesday to Friday: 10:00–17:00", "Saturday: 11:00–18:00"]);
+    assert_eq!(find("Contact: ").text, "Contact: Ticket desk: +47 70 11 20 00; Director: Dr. Kaja Strand");
+    assert_eq!(find("You may bring: ").text, "You may bring: small bags and baby carriers; water in closed bottles");
+    assert!(!report.findings.iter().any(|finding| finding.text.contains("Shop")), "a menu says nothing");
+    let other = extract_report(&pages, &Objective::new("Museum", "What does it show?"));
+    assert!(!other.findings.iter().any(|finding| finding.text.contains("closed")), "what was not asked is left out: {}", show(&other));
+}
+
+#[test]
+fn a_figure_in_a_table_keeps_its_zero() {
+    let pages = [source("prices.csv", "text/csv", b"name,price_eur\nKestrel,4.20\nWren,12.00\n")];
+    let report = extract_report(&pages, &Objective::new("Prices", "price of the Kestrel"));
+    let kestrel = metric(&report, "Kestrel: Price");
+    assert_eq!((kestrel.figure().as_str(), kestrel.unit.as_deref()), ("4.20", Some("EUR")));
+    assert_eq!(metric(&report, "Wren: Price").figure(), "12.00");
 }
 
 #[test]

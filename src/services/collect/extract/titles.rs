@@ -116,6 +116,10 @@ pub(super) fn heading(text: &str, format: PageFormat) -> String {
 
 /// What the page is about: its first heading, else its title without the site's name.
 pub(super) fn page_subject(page: &PageText) -> String {
+    // The names of its members are about parts of it.
+    if page.format == PageFormat::Json {
+        return page.title.clone().unwrap_or_default();
+    }
     // A page without a heading of the first level may still open with its name.
     let top = || page.blocks.iter().take(3).find(|block| matches!(block.kind, BlockKind::Heading(_)));
     let first = page.blocks.iter().find(|block| matches!(block.kind, BlockKind::Heading(1))).or_else(top);
