@@ -13,8 +13,8 @@ use serde_json::json;
 
 use super::state::AppState;
 use crate::base::signal::Subscription;
+use crate::model::stream_event::StoredEvent;
 use crate::store::StoreError;
-use crate::store::events::StoredEvent;
 
 /// Events read from the store at once.
 const BATCH_EVENTS: u32 = 256;
