@@ -226,13 +226,12 @@ async fn signing_out_works_when_nothing_can_be_kept_and_is_kept_later() {
     let (bench, token) = bench().await;
     let signed_in = bench.redeem(&token).await.unwrap();
     let caller = bench.auth.authenticate(signed_in.token.expose()).await.unwrap().unwrap();
-    let refuse = "CREATE TRIGGER refuse BEFORE UPDATE ON sessions BEGIN SELECT RAISE(ABORT, 'refused'); END";
-    testing::execute(&bench.store, refuse, []).await;
+    testing::refuse(&bench.store, "UPDATE ON sessions").await;
     bench.auth.logout(&caller, &Origin::default()).await;
     assert!(bench.auth.authenticate(signed_in.token.expose()).await.unwrap().is_none());
     assert!(bench.auth.still_signed_in(&caller).await.unwrap().is_none());
     assert!(bench.auth.keep_ends().await.is_err());
-    testing::execute(&bench.store, "DROP TRIGGER refuse", []).await;
+    testing::allow(&bench.store).await;
     bench.auth.keep_ends().await.unwrap();
     let session = bench.store.session(caller.session_id).await.unwrap().unwrap().session;
     assert!(session.ended_at.is_some());

@@ -343,10 +343,9 @@ mod tests {
     #[tokio::test]
     async fn a_balance_is_read_when_todays_grant_cannot_be_kept_and_the_grant_comes_later() {
         let bench = bench(1_000).await;
-        let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON token_transactions BEGIN SELECT RAISE(ABORT, 'refused'); END";
-        testing::execute(&bench.ledger.inner.store, refuse, []).await;
+        testing::refuse(&bench.ledger.inner.store, "INSERT ON token_transactions").await;
         assert_eq!(bench.ledger.balance(&bench.user).await.unwrap().balance, 0);
-        testing::execute(&bench.ledger.inner.store, "DROP TRIGGER refuse", []).await;
+        testing::allow(&bench.ledger.inner.store).await;
         assert_eq!(bench.ledger.balance(&bench.user).await.unwrap().balance, 1_000);
     }
 }
