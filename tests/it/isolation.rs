@@ -98,6 +98,7 @@ const TABLE: &[(&str, &str, May, &str)] = &[
     ("POST", "/api/companies/{company}/deletion", Company(Owner), r#"{"name":"another"}"#),
     ("GET", "/api/companies/{company}/usage", Company(Dev), ""),
     ("GET", "/api/companies/{company}/usage/me", Company(Viewer), ""),
+    ("GET", "/api/companies/{company}/usage/members", Company(Admin), ""),
     ("GET", "/api/companies/{company}/members", Company(Viewer), ""),
     ("PATCH", "/api/companies/{company}/members/{user}", Company(Admin), r#"{"role":"viewer"}"#),
     ("DELETE", "/api/companies/{company}/members/{user}", Company(Admin), ""),

@@ -246,6 +246,7 @@ async fn a_days_work_reads_no_growing_table_as_a_whole() {
         "conversations".to_owned(),
         format!("conversations/{conversation}/messages"),
         "usage?days=30".to_owned(),
+        "usage/members?days=30".to_owned(),
         "recall?q=pump".to_owned(),
     ] {
         member.try_send(reqwest::Method::GET, &format!("{company}/{path}"), None).await;

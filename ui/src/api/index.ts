@@ -182,6 +182,8 @@ export const api = {
   chatEvents: (company: string, run: string) => address('/api/companies/{company}/chat-runs/{run}/events', { company, run }),
 
   ownUsage: (company: string) => call('get', '/api/companies/{company}/usage/me', { path: { company } }),
+  memberUsage: async (company: string, days: number) =>
+    (await call('get', '/api/companies/{company}/usage/members', { path: { company }, query: { days } })).members,
   usage: (company: string, days: number) => call('get', '/api/companies/{company}/usage', { path: { company }, query: { days } }),
 
   egressRules: async () => (await call('get', '/api/system-admin/egress/rules')).rules,
