@@ -128,6 +128,21 @@ async fn the_redeemer_is_signed_in_and_setup_is_gone_for_ever() {
 }
 
 #[tokio::test]
+async fn a_token_is_checked_without_using_it_up_and_a_wrong_one_counts_as_ever() {
+    let (bench, token) = bench().await;
+    let check = async |text: &str| bench.setup.check(&Secret::new(text.to_owned()), &Origin::default()).await;
+    for _ in 0..20 {
+        check(&token).await.unwrap();
+    }
+    let Err(RedeemError::WrongToken { attempts_left: 9 }) = check("wrong").await else { panic!("not counted") };
+    let Err(RedeemError::WrongToken { attempts_left: 8 }) = bench.redeem("wrong").await else { panic!("not the same count") };
+    let wrong = bench.store.audit_after(0, 100).await.unwrap().iter().filter(|row| row.action == "bootstrap.wrong_token").count();
+    assert_eq!(wrong, 2);
+    bench.redeem(&token).await.unwrap();
+    assert!(matches!(check(&token).await, Err(RedeemError::Done)));
+}
+
+#[tokio::test]
 async fn the_tenth_wrong_token_burns_it_and_only_a_reissue_helps() {
     let (bench, token) = bench().await;
     for left in (1..10).rev() {
