@@ -113,8 +113,8 @@ impl Follower {
             return Ok(Event::default().comment("still here"));
         }
         self.ended = true;
-        // Without an id: whoever signs in again goes on from the last real event.
+        // It takes no place of its own: whoever signs in again goes on from the last event it was sent after.
         let error = json!({ "code": "closed", "message": "The session ended, or this is not yours to see any more. Sign in and open it again." });
-        Ok(Event::default().event("closed").data(json!({ "error": error }).to_string()))
+        Ok(Event::default().id(self.after.to_string()).event("closed").data(json!({ "error": error }).to_string()))
     }
 }
