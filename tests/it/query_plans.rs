@@ -169,6 +169,7 @@ fn check(file: &Path) {
         "FROM messages",
         "FROM audit_log WHERE sequence < :before AND actor",
         "FROM token_transactions",
+        "UPDATE widgets SET paused = 1",
     ] {
         assert!(statements.iter().any(|sql| sql.contains(hot)), "{hot} was not heard");
     }
@@ -255,6 +256,11 @@ async fn a_days_work_reads_no_growing_table_as_a_whole() {
     app.user.try_send(reqwest::Method::DELETE, &format!("{company}/documents/{document}"), None).await;
     app.user.try_send(reqwest::Method::DELETE, &format!("{company}/widgets/{widget}"), None).await;
     member.try_send(reqwest::Method::DELETE, &format!("{company}/conversations/{conversation}"), None).await;
+    // Somebody leaves, and their account is closed.
+    let (admin, id) = (app.sign_in(crate::app::EMAIL).await, member.get("/api/me").await["user"]["id"].as_str().unwrap().to_owned());
+    let left = admin.try_send(reqwest::Method::DELETE, &format!("{company}/members/{id}"), None).await.0;
+    let closed = admin.try_send(reqwest::Method::PATCH, &format!("/api/system-admin/users/{id}"), Some(json!({ "disabled": true }))).await.0;
+    assert!(left.is_success() && closed.is_success(), "{left} {closed}");
     check(&app.dir.database());
 }
 
