@@ -242,9 +242,9 @@ pub(crate) mod testing {
         store.write("test statement", move |tx| Ok(tx.execute(sql, params)?)).await.unwrap();
     }
 
-    /// Refuses a kind of writing, such as `UPDATE ON sessions`, until [`allow`].
-    pub(crate) async fn refuse(store: &Store, writing: &str) {
-        let sql = format!("CREATE TRIGGER refuse BEFORE {writing} BEGIN SELECT RAISE(ABORT, 'refused'); END");
+    /// Refuses an `UPDATE` or `INSERT` of a table until [`allow`].
+    pub(crate) async fn refuse(store: &Store, verb: &str, table: &str) {
+        let sql = format!("CREATE TRIGGER refuse BEFORE {verb} ON {table} BEGIN SELECT RAISE(ABORT, 'refused'); END");
         store.write("test trigger", move |tx| Ok(tx.execute(&sql, [])?)).await.unwrap();
     }
 

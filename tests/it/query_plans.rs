@@ -39,7 +39,7 @@ const GROWING: [&str; 19] = [
 ];
 
 /// What may scan: a part of the statement, the table, and why.
-const MAY_SCAN: [(&str, &str, &str); 12] = [
+const MAY_SCAN: [(&str, &str, &str); 11] = [
     ("SELECT EXISTS (SELECT 1 FROM users WHERE system_admin = 1)", "users", "ends at the first admin, who was the first account"),
     ("SELECT count(*) FROM users WHERE disabled_at IS NULL", "users", "when an account is made: they are as many as seats"),
     ("FROM users ORDER BY 3 COLLATE NOCASE", "users", "the list of all accounts, with a bound"),
@@ -51,7 +51,6 @@ const MAY_SCAN: [(&str, &str, &str); 12] = [
     ("FROM widget_runs r CROSS JOIN run_events e", "widget_runs", "retention, once an hour"),
     ("FROM chat_runs r CROSS JOIN run_events e", "chat_runs", "retention, once an hour"),
     ("SELECT w.id FROM widgets w WHERE w.deleted_at IS NOT NULL", "widgets", "retention, once an hour"),
-    ("UPDATE widgets SET paused = 1, paused_reason = 'maker_disabled'", "widgets", "a migration, once"),
 ];
 
 /// Statements by the file of their database.

@@ -241,7 +241,7 @@ async fn signing_out_works_when_nothing_can_be_kept_and_is_kept_later() {
     let (bench, token) = bench().await;
     let signed_in = bench.redeem(&token).await.unwrap();
     let caller = bench.auth.authenticate(signed_in.token.expose()).await.unwrap().unwrap();
-    testing::refuse(&bench.store, "UPDATE ON sessions").await;
+    testing::refuse(&bench.store, "UPDATE", "sessions").await;
     bench.auth.logout(&caller, &Origin::default()).await;
     assert!(bench.auth.authenticate(signed_in.token.expose()).await.unwrap().is_none());
     assert!(bench.auth.still_signed_in(&caller).await.unwrap().is_none());

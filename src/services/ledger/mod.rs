@@ -361,7 +361,7 @@ mod tests {
     #[tokio::test]
     async fn a_balance_is_read_when_todays_grant_cannot_be_kept_and_the_grant_comes_later() {
         let bench = bench(1_000).await;
-        testing::refuse(&bench.ledger.inner.store, "INSERT ON token_transactions").await;
+        testing::refuse(&bench.ledger.inner.store, "INSERT", "token_transactions").await;
         assert_eq!(bench.ledger.balance(&bench.user).await.unwrap().balance, 0);
         testing::allow(&bench.ledger.inner.store).await;
         assert_eq!(bench.ledger.balance(&bench.user).await.unwrap().balance, 1_000);
