@@ -65,7 +65,9 @@ test("from the bootstrap token to a cited answer", async ({ page }) => {
     await page.getByRole("button", { name: "Create and run" }).click();
     await expect(page.getByRole("alert")).toContainText("127.0.0.1");
     await sound(page, "setup 4 allow");
-    await page.getByLabel("Reason for allowing 127.0.0.1").fill("Our own river survey");
+    const reason = page.getByLabel("Reason");
+    await expect(reason).toHaveValue(/^Source of the automation “127\.0\.0\.1:\d+”$/);
+    await reason.fill("Our own river survey");
     await page.getByRole("button", { name: "Allow 127.0.0.1" }).click();
   });
 
