@@ -218,12 +218,6 @@ impl Vault {
         self.current().map_or(Keeping::Plain, Keeping::Under)
     }
 
-    /// Whether this vault has a key.
-    #[must_use]
-    pub fn has_key(&self, id: KeyId) -> bool {
-        self.key(id).is_some()
-    }
-
     /// Whether an envelope that is not encrypted is refused.
     #[must_use]
     pub fn refuses_plain(&self) -> bool {

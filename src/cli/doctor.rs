@@ -62,8 +62,8 @@ struct Finding {
 
 impl Doctor {
     pub(in crate::cli) fn run(self) -> CommandResult {
-        let (settings, config) = match self.data.config() {
-            Ok(config) => (definitions().map(|definition| setting(&config, definition)).collect(), Some(config)),
+        let (mut settings, config) = match self.data.config() {
+            Ok(config) => (definitions().map(|definition| setting(&config, definition)).collect::<Vec<_>>(), Some(config)),
             Err(problems) => {
                 let finding = |problem: crate::config::Problem| Finding {
                     name: problem.name,
@@ -75,6 +75,8 @@ impl Doctor {
                 (problems.into_iter().map(finding).collect::<Vec<_>>(), None)
             }
         };
+        // What this version does not act on comes after what it does.
+        settings.sort_by_key(|finding| finding.state == State::NotUsedYet);
         let dir = self.data.dir();
         let mut checks = vec![folder(&dir), free_space(&dir), schema(&dir)];
         if let Some(config) = &config {

@@ -10,8 +10,8 @@ pub fn needed(method: &Method, route: &str) -> Option<Scope> {
     let below = route.strip_prefix("/api/companies/{company}")?;
     let group = below.split('/').nth(1).unwrap_or_default();
     let reads = *method == Method::GET;
-    // Who takes an automation over pays for it from then on.
-    if below.ends_with("/take-over") {
+    // Who takes an automation over pays for it from then on; who used how much is for the members' admins, as the members are.
+    if below.ends_with("/take-over") || below == "/usage/members" {
         return None;
     }
     Some(match group {
@@ -41,6 +41,7 @@ mod tests {
             "/export",
             "/deletion",
             "/transfer",
+            "/usage/members",
             "/widgets/{widget}/take-over",
             "/members",
             "/members/{user}",

@@ -13,8 +13,8 @@ use serde_json::json;
 
 use super::state::AppState;
 use crate::base::signal::Subscription;
+use crate::model::stream_event::StoredEvent;
 use crate::store::StoreError;
-use crate::store::events::StoredEvent;
 
 /// Events read from the store at once.
 const BATCH_EVENTS: u32 = 256;
@@ -113,8 +113,8 @@ impl Follower {
             return Ok(Event::default().comment("still here"));
         }
         self.ended = true;
-        // Without an id: whoever signs in again goes on from the last real event.
+        // It takes no place of its own: whoever signs in again goes on from the last event it was sent after.
         let error = json!({ "code": "closed", "message": "The session ended, or this is not yours to see any more. Sign in and open it again." });
-        Ok(Event::default().event("closed").data(json!({ "error": error }).to_string()))
+        Ok(Event::default().id(self.after.to_string()).event("closed").data(json!({ "error": error }).to_string()))
     }
 }

@@ -73,6 +73,25 @@ impl FromStr for Outcome {
     }
 }
 
+/// Rows to look at.
+#[derive(Clone, Debug, Default)]
+pub struct AuditFilter {
+    /// Only rows before this place; `None` = from the newest.
+    pub before: Option<i64>,
+    /// Only acts whose name begins so, such as `member.`.
+    pub action: Option<String>,
+    /// Only what this actor did: an id or a word, or how a name or an e-mail address begins.
+    pub actor: Option<String>,
+    /// Only what was done to this object.
+    pub object: Option<String>,
+    /// Only of this company.
+    pub company: Option<CompanyId>,
+    /// Only with this outcome.
+    pub outcome: Option<Outcome>,
+    /// At most so many.
+    pub limit: u32,
+}
+
 /// An act to record. Secrets never go in; of a changed secret only that it changed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {

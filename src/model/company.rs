@@ -44,6 +44,21 @@ pub struct Member {
     pub last_seen_at: Option<Timestamp>,
 }
 
+/// What somebody used in a company: a member, or whoever was one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberUse {
+    /// Who.
+    pub user: User,
+    /// Their role in the company; `None` = they left.
+    pub role: Option<Role>,
+    /// Tokens they spent.
+    pub spent: u64,
+    /// The rows of the ledger that say so.
+    pub entries: u64,
+    /// The time of the latest.
+    pub last_at: Timestamp,
+}
+
 /// How long the deletion of a company can be undone. Its rows are removed afterwards.
 pub const DELETION_GRACE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 

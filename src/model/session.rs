@@ -35,6 +35,17 @@ pub struct Session {
     pub proven_at: Timestamp,
 }
 
+/// A session with where it was opened.
+#[derive(Clone, Debug)]
+pub struct OpenSession {
+    /// The session.
+    pub session: Session,
+    /// The address it was opened from.
+    pub address: Option<String>,
+    /// What the client called itself.
+    pub user_agent: Option<String>,
+}
+
 /// A session to open.
 #[derive(Clone, Debug)]
 pub struct NewSession {

@@ -158,6 +158,17 @@ pub struct User {
     pub created_at: Timestamp,
 }
 
+/// An account, with what a system admin wants to know about its use.
+#[derive(Clone, Debug)]
+pub struct UserWithUse {
+    /// The account.
+    pub user: User,
+    /// Companies it belongs to.
+    pub companies: u32,
+    /// When it was last used, to the minute; `None` = never.
+    pub last_seen_at: Option<Timestamp>,
+}
+
 /// Who is calling: exists only for a session that is open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {

@@ -66,14 +66,6 @@ impl Companies {
         self.store.membership(company.clone(), user.clone()).await
     }
 
-    /// A user's role in a company. `None`: there is no such company, or it is not theirs to see.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn role_in(&self, company: &CompanyId, user: &UserId) -> Result<Option<Role>, StoreError> {
-        Ok(self.membership(company, user).await?.map(|membership| membership.role))
-    }
-
     /// A company, for work that no member asked for: schedules, retention.
     ///
     /// # Errors
@@ -121,13 +113,14 @@ mod tests {
 
         let first = companies.list_for(&ada.user.id).await.unwrap().remove(0);
         assert_eq!((first.role, first.company.number), (Role::Owner, 1));
-        assert_eq!(companies.role_in(&first.company.id, &ada.user.id).await.unwrap(), Some(Role::Owner));
-        assert_eq!(companies.role_in(&first.company.id, &eve.user.id).await.unwrap(), None);
+        let role_of =
+            async |caller: &Caller| companies.membership(&first.company.id, &caller.user.id).await.unwrap().map(|membership| membership.role);
+        assert_eq!((role_of(&ada).await, role_of(&eve).await), (Some(Role::Owner), None));
         assert_eq!(companies.list_for(&eve.user.id).await.unwrap(), []);
 
         let dev = companies.set_role(&ada, first.company.id.clone(), eve.user.id.clone(), Role::Dev, &origin).await.unwrap();
         assert!(dev);
-        assert_eq!(companies.role_in(&first.company.id, &eve.user.id).await.unwrap(), Some(Role::Dev));
+        assert_eq!(role_of(&eve).await, Some(Role::Dev));
         let nowhere = companies.set_role(&ada, CompanyId::new(&seams), eve.user.id.clone(), Role::Dev, &origin).await.unwrap();
         assert!(!nowhere);
         assert!(verify_chain((0, GENESIS), &store.audit_after(0, 100).await.unwrap()).is_ok());

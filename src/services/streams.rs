@@ -1,7 +1,7 @@
 //! Durable streams of events, as their followers see them: replayed from any point, then awaited.
 
 use crate::base::signal::{Signals, Subscription};
-use crate::store::events::StoredEvent;
+use crate::model::stream_event::StoredEvent;
 use crate::store::{Store, StoreError};
 
 /// The streams of all runs. Cheap to clone. Who may see one is the asker's to know.

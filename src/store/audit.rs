@@ -3,29 +3,9 @@
 use rusqlite::{Connection, OptionalExtension, Row, ToSql};
 
 use super::{Store, StoreError};
-use crate::model::audit::{AuditRow, Entry, GENESIS, Outcome, canonical_json};
-use crate::model::ids::CompanyId;
+use crate::model::audit::{AuditFilter, AuditRow, Entry, GENESIS, Outcome, canonical_json};
 
 crate::text_column!(Outcome);
-
-/// Rows to look at.
-#[derive(Clone, Debug, Default)]
-pub struct AuditFilter {
-    /// Only rows before this place; `None` = from the newest.
-    pub before: Option<i64>,
-    /// Only acts whose name begins so, such as `member.`.
-    pub action: Option<String>,
-    /// Only what this actor did: an id or a word, or how a name or an e-mail address begins.
-    pub actor: Option<String>,
-    /// Only what was done to this object.
-    pub object: Option<String>,
-    /// Only of this company.
-    pub company: Option<CompanyId>,
-    /// Only with this outcome.
-    pub outcome: Option<Outcome>,
-    /// At most so many.
-    pub limit: u32,
-}
 
 const COLUMNS: &str = "sequence, at, actor, action, object, company_id, address, outcome, detail_json, previous_hash, hash";
 

@@ -2,11 +2,12 @@
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::page_texts::{self, KeptText};
+use super::page_texts;
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
 use crate::model::document::{Document, DocumentNotice, DocumentState};
 use crate::model::ids::{CompanyId, DocumentId, UserId};
+use crate::model::kept_text::KeptText;
 use crate::model::part::Part;
 
 /// The columns that [`from_row`] reads.

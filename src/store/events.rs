@@ -7,6 +7,7 @@ use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
 use crate::model::chat_event::ChatEvent;
 use crate::model::ids::ChatRunId;
+use crate::model::stream_event::{StoredEvent, ends_stream};
 
 /// An event to append.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,30 +16,6 @@ pub struct NewEvent {
     pub kind: &'static str,
     /// Its data: the SSE `data:` field.
     pub data: Value,
-}
-
-/// An event as stored.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StoredEvent {
-    /// Place in its stream, from 1, without gaps: the SSE `id:` field.
-    pub seq: u64,
-    /// What happened.
-    pub kind: String,
-    /// Its data.
-    pub data: Value,
-    /// When it was appended.
-    pub at: Timestamp,
-}
-
-/// A stream ends with one of these.
-const TERMINAL_KINDS: [&str; 3] = ["done", "failed", "cancelled"];
-
-impl StoredEvent {
-    /// Whether nothing comes after it.
-    #[must_use]
-    pub fn is_terminal(&self) -> bool {
-        TERMINAL_KINDS.contains(&self.kind.as_str())
-    }
 }
 
 impl Store {
@@ -50,15 +27,13 @@ impl Store {
         self.read("read a stream's end", move |conn| {
             let mut last = conn.prepare_cached("SELECT seq, kind FROM run_events WHERE stream_id = ?1 ORDER BY seq DESC LIMIT 1")?;
             let last = last.query_row([&stream_id], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))).optional()?;
-            Ok(last.filter(|(_, kind)| TERMINAL_KINDS.contains(&kind.as_str())).and_then(|(seq, _)| u64::try_from(seq).ok()))
+            Ok(last.filter(|(_, kind)| ends_stream(kind)).and_then(|(seq, _)| u64::try_from(seq).ok()))
         })
         .await
     }
 
-    /// Appends events to a stream in order and returns the last one's place.
-    ///
-    /// # Errors
-    /// When they could not be kept.
+    /// Appends events to a stream in order and returns the last one's place. What the appliance appends goes with what it tells of, in one transaction.
+    #[cfg(test)]
     pub async fn append_events(&self, stream_id: String, events: Vec<NewEvent>, at: Timestamp) -> Result<u64, StoreError> {
         self.write("append events", move |tx| append_in(tx, &stream_id, &events, at)).await
     }

@@ -5,8 +5,10 @@
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::{Value, json};
 
+use super::users::{USER_COLUMNS, read_user};
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
+use crate::model::company::MemberUse;
 use crate::model::ids::{CompanyId, ReservationId, UserId};
 use crate::model::ledger::{
     self, BALANCE_MAX, Balance, DayTotal, GENESIS, ModelTotal, Posting, Settlement, TokenTransaction, TxType, TypeTotal, Usage, Verifier,
@@ -149,6 +151,33 @@ impl Store {
     /// When the store fails.
     pub async fn token_usage(&self, company: CompanyId, since: Timestamp) -> Result<Usage, StoreError> {
         self.read("read usage", move |conn| usage(conn, &company, since)).await
+    }
+
+    /// What each user spent in a company since a moment, the most first; at most so many users.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn member_use(&self, company: CompanyId, since: Timestamp, most: u32) -> Result<Vec<MemberUse>, StoreError> {
+        self.read("read usage of members", move |conn| {
+            let mut statement = conn.prepare_cached(&format!(
+                "SELECT {USER_COLUMNS}, memberships.role, used.spent, used.entries, used.last_at
+                 FROM (SELECT user_id, -sum(amount) AS spent, count(*) AS entries, max(created_at) AS last_at FROM token_transactions
+                       WHERE company_id = ?1 AND created_at >= ?2 AND amount < 0 GROUP BY user_id ORDER BY spent DESC, user_id LIMIT ?3) AS used
+                 JOIN users ON users.id = used.user_id
+                 LEFT JOIN memberships ON memberships.company_id = ?1 AND memberships.user_id = users.id ORDER BY used.spent DESC, users.id"
+            ))?;
+            let member = |row: &Row<'_>| {
+                Ok(MemberUse {
+                    user: read_user(row)?,
+                    role: row.get(6)?,
+                    spent: tokens_at(row, 7)?,
+                    entries: tokens_at(row, 8)?,
+                    last_at: row.get(9)?,
+                })
+            };
+            Ok(statement.query_map((&company, since, most), member)?.collect::<Result<_, _>>()?)
+        })
+        .await
     }
 
     /// Checks the whole ledger; see [`verify`].

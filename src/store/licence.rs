@@ -7,6 +7,7 @@ use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
 use crate::model::audit::Entry;
 use crate::model::ids::{CompanyId, LicenceId};
+use crate::model::licence::RecordedNotice;
 
 /// A code to keep.
 #[derive(Clone, Debug)]
@@ -57,15 +58,6 @@ pub struct NewList {
     pub at: Timestamp,
     /// Who took it: a user id, `system` or `cli`.
     pub by: String,
-}
-
-/// A step on the way to a code's end that was recorded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecordedNotice {
-    /// Which step.
-    pub step: String,
-    /// When.
-    pub at: Timestamp,
 }
 
 /// A company's subscription.

@@ -242,6 +242,32 @@ pub(crate) mod testing {
         store.write("test statement", move |tx| Ok(tx.execute(sql, params)?)).await.unwrap();
     }
 
+    /// Refuses an `UPDATE` or `INSERT` of a table until [`allow`].
+    pub(crate) async fn refuse(store: &Store, verb: &str, table: &str) {
+        let sql = format!("CREATE TRIGGER refuse BEFORE {verb} ON {table} BEGIN SELECT RAISE(ABORT, 'refused'); END");
+        store.write("test trigger", move |tx| Ok(tx.execute(&sql, [])?)).await.unwrap();
+    }
+
+    /// Ends what [`refuse`] began.
+    pub(crate) async fn allow(store: &Store) {
+        execute(store, "DROP TRIGGER refuse", []).await;
+    }
+
+    /// Every answer is in this state now, whoever works on it.
+    pub(crate) async fn put_chat_runs(store: &Store, state: &'static str) {
+        execute(store, "UPDATE chat_runs SET state = ?1", [state]).await;
+    }
+
+    /// The one event that a stream has left takes the first place.
+    pub(crate) async fn put_event_first(store: &Store, stream: &str) {
+        execute(store, "UPDATE run_events SET seq = 1 WHERE stream_id = ?1", [stream.to_owned()]).await;
+    }
+
+    /// A company's subscription, without an end.
+    pub(crate) async fn subscribe(store: &Store, company: &crate::model::ids::CompanyId, plan: &'static str) {
+        execute(store, "INSERT INTO company_subscriptions VALUES (?1, ?2, 0, NULL)", (company.clone(), plan)).await;
+    }
+
     /// A user and a company of theirs, as bare rows.
     pub(crate) async fn user_and_company(store: &Store) -> (crate::model::ids::UserId, crate::model::ids::CompanyId) {
         let seams = crate::base::seams::Seams::system();

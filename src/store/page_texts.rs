@@ -5,26 +5,8 @@ use rusqlite::{Connection, OptionalExtension, named_params};
 use super::widgets::shown;
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
-use crate::model::ids::{CompanyId, DocumentId, UserId};
-
-/// A text as kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeptText {
-    /// SHA-256 of `text`, hexadecimal.
-    pub content_hash: String,
-    /// The page it is from.
-    pub url: Option<String>,
-    /// The document it is from.
-    pub document_id: Option<DocumentId>,
-    /// Its title.
-    pub title: String,
-    /// The canonical text.
-    pub text: String,
-    /// Its structure, as JSON: the collector's own form.
-    pub structure_json: String,
-    /// When it was last collected.
-    pub collected_at: Timestamp,
-}
+use crate::model::ids::{CompanyId, UserId};
+use crate::model::kept_text::KeptText;
 
 impl Store {
     /// Keeps texts. One that is there already takes the newer place, title and time.

@@ -12,7 +12,7 @@ use crate::base::clock::Timestamp;
 use crate::base::text::truncate;
 use crate::model::audit::Entry;
 use crate::model::ids::{SessionId, UserId};
-use crate::model::session::{NewSession, Session};
+use crate::model::session::{NewSession, OpenSession, Session};
 use crate::model::user::User;
 
 /// How long a session's row outlives it: long enough to answer "who was in last week".
@@ -22,17 +22,6 @@ const USER_AGENT_BYTES_MAX: usize = 200;
 
 /// Sessions shown at most.
 const LISTED_MAX: u32 = 200;
-
-/// A session with where it was opened.
-#[derive(Clone, Debug)]
-pub struct OpenSession {
-    /// The session.
-    pub session: Session,
-    /// The address it was opened from.
-    pub address: Option<String>,
-    /// What the client called itself.
-    pub user_agent: Option<String>,
-}
 
 /// A session and its user, whatever state both are in.
 #[derive(Clone, Debug)]

@@ -10,7 +10,7 @@ use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
 use crate::model::audit::Entry;
 use crate::model::ids::UserId;
-use crate::model::user::{Email, User};
+use crate::model::user::{Email, User, UserWithUse};
 
 impl ToSql for Email {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -43,17 +43,6 @@ pub struct NewUser {
 
 /// Accounts shown at most.
 const LISTED_MAX: u32 = 10_000;
-
-/// An account, with what a system admin wants to know about its use.
-#[derive(Clone, Debug)]
-pub struct UserWithUse {
-    /// The account.
-    pub user: User,
-    /// Companies it belongs to.
-    pub companies: u32,
-    /// When it was last used, to the minute; `None` = never.
-    pub last_seen_at: Option<Timestamp>,
-}
 
 /// What came of disabling or enabling an account.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,22 +1,13 @@
 // What changes after the first look: figures between two runs, a run that is still being indexed, a conversation that grows.
 import { expect, test } from "@playwright/test";
-import { Appliance, rivers, watch, type Site } from "./appliance.ts";
-import { apiOf, get, post, prepare, runAgain, settled, signedIn, sound, type Prepared } from "./steps.ts";
+import { watch, type Appliance, type Site } from "./appliance.ts";
+import { apiOf, get, post, livedIn, runAgain, settled, signedIn, sound, type Prepared } from "./steps.ts";
 
 let appliance: Appliance;
 let site: Site;
 let made: Prepared;
 
-test.beforeAll(async () => {
-  site = await rivers();
-  appliance = await Appliance.start();
-  made = await prepare(appliance, site.url);
-});
-
-test.afterAll(async () => {
-  site.stop();
-  await appliance.stop();
-});
+livedIn((world) => void ({ appliance, site, made } = world));
 
 test("Home names a figure that changed, also one that the tile does not show", async ({ browser }) => {
   const context = await signedIn(browser, made);

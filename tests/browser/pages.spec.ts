@@ -1,22 +1,12 @@
 // Every page with something on it: accessible, light and dark, wide and narrow, and quiet.
 import { expect, test } from "@playwright/test";
-import { Appliance, rivers, watch, type Site } from "./appliance.ts";
-import { accessible, ADA, fits, picture, prepare, settled, signedIn, sound, VERA, type Prepared } from "./steps.ts";
+import { watch, type Appliance } from "./appliance.ts";
+import { accessible, ADA, fits, picture, livedIn, settled, signedIn, sound, VERA, type Prepared } from "./steps.ts";
 
 let appliance: Appliance;
-let site: Site;
 let made: Prepared;
 
-test.beforeAll(async () => {
-  site = await rivers();
-  appliance = await Appliance.start();
-  made = await prepare(appliance, site.url);
-});
-
-test.afterAll(async () => {
-  site.stop();
-  await appliance.stop();
-});
+livedIn((world) => void ({ appliance, made } = world));
 
 const places = (): Record<string, string> => ({
   home: `/c/${made.company}`,

@@ -1,25 +1,17 @@
 // Accounts as people use them: roles, one's own usage, sessions, passwords, a second company, and the log that holds all of it.
 import { readFileSync } from "node:fs";
 import { expect, test, type Page } from "@playwright/test";
-import { Appliance, rivers, watch, type Site } from "./appliance.ts";
-import { apiOf, get, joined, post, prepare, settled, signedIn, sound, VERA, type Prepared } from "./steps.ts";
+import { watch, type Appliance } from "./appliance.ts";
+import { apiOf, get, joined, post, livedIn, settled, signedIn, sound, VERA, type Prepared } from "./steps.ts";
 
 const NEW_PASSWORD = "dark matter holds the galaxies together";
 let appliance: Appliance;
-let site: Site;
 let made: Prepared;
 let hers: Prepared["state"];
 
-test.beforeAll(async () => {
-  site = await rivers();
-  appliance = await Appliance.start();
-  made = await prepare(appliance, site.url);
+livedIn(async (world) => {
+  ({ appliance, made } = world);
   hers = await joined(appliance, made, VERA, "viewer");
-});
-
-test.afterAll(async () => {
-  site.stop();
-  await appliance.stop();
 });
 
 const status = async (state: Prepared["state"]): Promise<number> => {

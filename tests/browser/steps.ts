@@ -4,8 +4,8 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import AxeBuilder from "@axe-core/playwright";
-import { expect, request, type APIRequestContext, type Browser, type BrowserContext, type Page } from "@playwright/test";
-import type { Appliance } from "./appliance.ts";
+import { expect, request, test, type APIRequestContext, type Browser, type BrowserContext, type Page } from "@playwright/test";
+import { Appliance, rivers, type Site } from "./appliance.ts";
 
 export const ADA = { email: "ada@rivers.example", name: "Ada Byron", password: "correct horse battery staple" };
 export const VERA = { email: "vera@rivers.example", name: "Vera Rubin", password: "galaxies turn too quickly at the rim" };
@@ -148,6 +148,20 @@ export async function prepare(appliance: Appliance, site: string): Promise<Prepa
   const state = await api.storageState();
   await api.dispose();
   return { company, widget: widget.id, run: run.id, report, conversation, state };
+}
+
+/** Gives the journeys of a file one appliance that is set up over one site, and takes both away after the last. `begin` comes before the first. */
+export function livedIn(begin: (world: { appliance: Appliance; site: Site; made: Prepared }) => void | Promise<void>): void {
+  let end = async (): Promise<void> => undefined;
+  test.beforeAll(async () => {
+    const [site, appliance] = [await rivers(), await Appliance.start()];
+    end = async () => {
+      site.stop();
+      await appliance.stop();
+    };
+    await begin({ appliance, site, made: await prepare(appliance, site.url) });
+  });
+  test.afterAll(() => end());
 }
 
 /** A browser where Ada is signed in, or whoever's state is given. */

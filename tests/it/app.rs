@@ -161,6 +161,19 @@ impl TestApp {
     }
 }
 
+impl Drop for TestApp {
+    /// A test that ends without stopping it, or fails, leaves no server behind at work in a folder that is being removed.
+    fn drop(&mut self) {
+        let Some(instance) = self.instance.take() else { return };
+        let runtime = tokio::runtime::Handle::current();
+        if runtime.runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread {
+            tokio::task::block_in_place(|| runtime.block_on(instance.stop()));
+        } else {
+            instance.composed.state.tasks.token().cancel();
+        }
+    }
+}
+
 /// A program with a bearer token.
 #[derive(Clone)]
 pub struct User {

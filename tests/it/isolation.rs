@@ -98,6 +98,7 @@ const TABLE: &[(&str, &str, May, &str)] = &[
     ("POST", "/api/companies/{company}/deletion", Company(Owner), r#"{"name":"another"}"#),
     ("GET", "/api/companies/{company}/usage", Company(Dev), ""),
     ("GET", "/api/companies/{company}/usage/me", Company(Viewer), ""),
+    ("GET", "/api/companies/{company}/usage/members", Company(Admin), ""),
     ("GET", "/api/companies/{company}/members", Company(Viewer), ""),
     ("PATCH", "/api/companies/{company}/members/{user}", Company(Admin), r#"{"role":"viewer"}"#),
     ("DELETE", "/api/companies/{company}/members/{user}", Company(Admin), ""),
@@ -142,7 +143,7 @@ const TABLE: &[(&str, &str, May, &str)] = &[
 ];
 
 /// What is there before any user is, and then never again: tested with the first start.
-const SETUP: [&str; 2] = ["GET /api/setup", "POST /api/setup/redeem"];
+const SETUP: [&str; 3] = ["GET /api/setup", "POST /api/setup/check", "POST /api/setup/redeem"];
 
 /// Every route of the description: method and path as the router has it.
 pub fn routes() -> Vec<(Method, String)> {

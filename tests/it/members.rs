@@ -285,3 +285,34 @@ async fn the_operator_restores_a_lost_admin_on_the_server_itself() {
     let recorded = user.get("/api/system-admin/audit?action=admin.&actor=cli").await;
     assert_eq!(recorded["rows"].as_array().unwrap().len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_admin_sees_what_each_member_used_also_who_has_left() {
+    let site = crate::site::rivers().await;
+    let app = TestApp::start().await.with_admin().await;
+    let (company, other) = (app.company().await, app.company().await);
+    app.allow(site.address).await;
+    let widget = app.user.widget(&company, &site.url("/"), 5).await;
+    app.user.run(&company, &widget).await;
+    let member = app.person(&company, "member").await;
+    member.ask(&company, "How long is the Rhine?").await;
+    let usage = format!("{company}/usage/members");
+    let of = |list: &Value, email: &str| list["members"].as_array().unwrap().iter().find(|each| each["email"] == email).cloned().unwrap_or_default();
+    let spent = |own: &Value| -> i64 { own["transactions"].as_array().unwrap().iter().map(|row| row["amount"].as_i64().unwrap().min(0)).sum() };
+    let me = member.get("/api/me").await["user"].clone();
+    let (email, id) = (me["email"].as_str().unwrap(), me["id"].as_str().unwrap());
+
+    let list = app.user.get(&format!("{usage}?days=7")).await;
+    let own = member.get(&format!("{company}/usage/me")).await;
+    let row = of(&list, email);
+    assert_eq!((row["tokens"].as_i64().unwrap(), &row["entries"], &row["role"]), (-spent(&own), &json!(1), &json!("member")), "{list} {own}");
+    let tokens: Vec<i64> = list["members"].as_array().unwrap().iter().map(|each| each["tokens"].as_i64().unwrap()).collect();
+    assert!(tokens.len() == 2 && tokens.is_sorted_by(|a, b| a >= b), "{list}");
+    assert_eq!(app.user.get(&format!("{other}/usage/members")).await["members"], json!([]));
+    assert_eq!(app.user.try_send(Method::GET, &format!("{usage}?days=0"), None).await.1["error"]["field"], "days");
+
+    let left = app.user.try_send(Method::DELETE, &format!("{company}/members/{id}"), None).await.0;
+    assert!(left.is_success(), "{left}");
+    let row = of(&app.user.get(&usage).await, email);
+    assert_eq!((&row["role"], row["tokens"].as_i64().unwrap()), (&Value::Null, -spent(&own)));
+}

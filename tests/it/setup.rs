@@ -21,7 +21,7 @@ async fn thirty_two_redemptions_at_once_make_one_admin() {
     let statuses = join_all(attempts).await;
     assert_eq!(statuses.iter().filter(|status| **status == StatusCode::CREATED).count(), 1, "{statuses:?}");
     assert!(!app.dir.bootstrap_token().exists(), "the token's file is gone");
-    for (method, path) in [(Method::GET, "/api/setup"), (Method::POST, "/api/setup/redeem")] {
+    for (method, path) in [(Method::GET, "/api/setup"), (Method::POST, "/api/setup/check"), (Method::POST, "/api/setup/redeem")] {
         let (status, _) = app.user.try_send(method, path, Some(body(&token, EMAIL))).await;
         assert_eq!(status, StatusCode::NOT_FOUND);
     }
@@ -70,6 +70,24 @@ async fn wrong_tokens_are_counted_and_the_tenth_burns_it() {
     let (status, error) = app.user.refused("/api/setup/redeem", body(&token, EMAIL)).await;
     assert_eq!((status, error["code"].as_str()), (StatusCode::GONE, Some("bootstrap_token_burnt")));
     assert!(error["remedy"].as_str().unwrap().contains("bootstrap reissue"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_tells_what_redeeming_would_and_burns_as_it_does() {
+    let app = TestApp::start().await;
+    let token = std::fs::read_to_string(app.dir.bootstrap_token()).unwrap().trim().to_owned();
+    let check = async |token: &str| app.user.try_send(Method::POST, "/api/setup/check", Some(json!({ "token": token }))).await;
+    assert_eq!(check(&token).await.0, StatusCode::NO_CONTENT);
+    let (_, by_redeeming) = app.user.refused("/api/setup/redeem", body("wrong", EMAIL)).await;
+    assert_eq!(by_redeeming["attempts_left"], 9);
+    for left in (1..9).rev() {
+        app.advance(std::time::Duration::from_secs(3600));
+        let (status, answer) = check("wrong").await;
+        assert_eq!((status, &answer["error"]["attempts_left"]), (StatusCode::UNAUTHORIZED, &json!(left)), "{answer}");
+        assert_eq!((&answer["error"]["code"], &answer["error"]["remedy"]), (&by_redeeming["code"], &by_redeeming["remedy"]));
+    }
+    app.advance(std::time::Duration::from_secs(3600));
+    assert_eq!((check("wrong").await.0, check(&token).await.0), (StatusCode::GONE, StatusCode::GONE));
 }
 
 #[tokio::test(flavor = "multi_thread")]

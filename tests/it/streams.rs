@@ -47,6 +47,9 @@ async fn a_stream_is_closed_when_its_viewer_signs_out_and_goes_on_for_the_other_
     }
     assert!(text.contains("event: closed") && !text.contains("done."), "{text}");
     assert!(answer.chunk().await.unwrap().is_none(), "nothing comes after it");
+    let id = |block: &str| block.lines().find_map(|line| line.strip_prefix("id:")).map(|id| id.trim().to_owned());
+    let ids: Vec<_> = text.split("\n\n").filter(|block| block.contains("event:")).map(id).collect();
+    assert_eq!(ids[ids.len() - 1], ids[ids.len() - 2], "whoever follows again goes on from the last real event");
     signal.give();
     assert_eq!(app.user.events(&path, 0).await.last().unwrap().kind, "done");
 }

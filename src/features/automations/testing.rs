@@ -185,7 +185,7 @@ impl Bench {
     pub(super) async fn story(&self, id: &RunId) -> Vec<String> {
         let events = self.store.events_after(id.to_string(), 0, 1_000).await.unwrap();
         let word = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
-        let short = |event: crate::store::events::StoredEvent| match event.kind.as_str() {
+        let short = |event: crate::model::stream_event::StoredEvent| match event.kind.as_str() {
             "state" => word(&event.data["state"]),
             "page" => format!("page {}", word(&event.data["fate"])),
             "ingest" => format!("ingest {}", word(&event.data["state"])),

@@ -285,12 +285,11 @@ async fn a_deleted_conversation_keeps_neither_words_nor_events_and_one_that_is_s
     bench.over(&run).await;
     let owner = || ChatOwner { company: bench.owner.company.clone(), user: bench.owner.user.clone() };
     let store = &bench.parts.store;
-    let under_way = "UPDATE chat_runs SET state = 'running'";
-    testing::execute(store, under_way, ()).await;
+    testing::put_chat_runs(store, "running").await;
     assert!(store.delete_conversation(owner(), run.conversation_id.clone(), bench.parts.seams.now()).await.unwrap().is_some());
     assert_eq!(store.empty_deleted_conversations(10).await.unwrap(), 0, "its answer is still being stopped");
     assert!(!bench.events(&run).await.is_empty());
-    testing::execute(store, "UPDATE chat_runs SET state = 'cancelled'", ()).await;
+    testing::put_chat_runs(store, "cancelled").await;
     bench.chat.prune_events().await.unwrap();
     assert!(bench.events(&run).await.is_empty());
     assert_eq!(store.empty_deleted_conversations(10).await.unwrap(), 0, "it is done");
@@ -308,8 +307,7 @@ async fn the_events_of_an_old_answer_shrink_to_the_last_which_holds_it() {
     assert_eq!(bench.events(&run).await, all[all.len() - 1..]);
     assert_eq!(bench.chat.prune_events().await.unwrap(), 0);
     // A run with one event only has nothing to let go of, and is not looked at again and again.
-    let only = format!("UPDATE run_events SET seq = 1 WHERE stream_id = '{}'", run.id);
-    testing::execute(&bench.parts.store, Box::leak(only.into_boxed_str()), ()).await;
+    testing::put_event_first(&bench.parts.store, run.id.as_str()).await;
     assert_eq!(bench.chat.prune_events().await.unwrap(), 0);
 }
 

@@ -4,10 +4,10 @@ use super::Members;
 use crate::model::audit::{Actor, Entry};
 use crate::model::ids::UserId;
 use crate::model::session::Origin;
-use crate::model::user::{Caller, User};
+use crate::model::user::{Caller, User, UserWithUse};
 use crate::services::auth::accounts::{PasswordError, PasswordReset};
 use crate::store::StoreError;
-use crate::store::users::{UserDisabled, UserWithUse};
+use crate::store::users::UserDisabled;
 
 /// Why an account stayed as it was.
 #[derive(Debug, thiserror::Error)]

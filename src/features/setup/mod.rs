@@ -114,20 +114,23 @@ impl Setup {
         Ok(Some(SetupState { token: newest.map(|token| token.state(now)), install_id }))
     }
 
+    /// Looks whether a token could be redeemed now, as redeeming does before anything else: a wrong one is counted like any other, a right one
+    /// stays as it is.
+    ///
+    /// # Errors
+    /// See [`RedeemError`].
+    pub async fn check(&self, token: &Secret<String>, origin: &Origin) -> Result<(), RedeemError> {
+        self.look(TokenText::read(token), origin).await
+    }
+
     /// Redeems the bootstrap token: the first system admin, signed in. Of any number of redemptions at once, one succeeds.
     ///
     /// # Errors
     /// See [`RedeemError`].
     pub async fn redeem(&self, request: Redemption, origin: Origin) -> Result<SignedIn, RedeemError> {
-        if self.done.load(Ordering::Relaxed) {
-            return Err(RedeemError::Done);
-        }
-        let counted = self.limits.admit(&[Key::Address(origin.address), Key::Everybody])?;
         let text = TokenText::read(&request.token);
         // A look first: whoever does not have the token makes us neither hash a password nor say what is wrong with an address.
-        let looked = self.store.present_bootstrap_token(text.clone(), origin.clone(), self.seams.now()).await?;
-        self.accepted(looked)?;
-        counted.give_back();
+        self.look(text.clone(), &origin).await?;
         let form = AccountForm::check(&request.email, &request.name, request.password)?;
         let admin = self.auth.new_user(&form).await?;
         let (session, token) = self.auth.new_session(origin.clone());
@@ -138,6 +141,17 @@ impl Setup {
         self.bootstrap.remove_file();
         tracing::info!(user_id = %user.id, "the bootstrap token was redeemed; setup is over");
         Ok(SignedIn { user, session_id, token, expires_at })
+    }
+
+    async fn look(&self, text: TokenText, origin: &Origin) -> Result<(), RedeemError> {
+        if self.done.load(Ordering::Relaxed) {
+            return Err(RedeemError::Done);
+        }
+        let counted = self.limits.admit(&[Key::Address(origin.address), Key::Everybody])?;
+        let looked = self.store.present_bootstrap_token(text, origin.clone(), self.seams.now()).await?;
+        self.accepted(looked)?;
+        counted.give_back();
+        Ok(())
     }
 
     async fn status(&self) -> Result<BootstrapStatus, StoreError> {

@@ -128,6 +128,21 @@ async fn the_redeemer_is_signed_in_and_setup_is_gone_for_ever() {
 }
 
 #[tokio::test]
+async fn a_token_is_checked_without_using_it_up_and_a_wrong_one_counts_as_ever() {
+    let (bench, token) = bench().await;
+    let check = async |text: &str| bench.setup.check(&Secret::new(text.to_owned()), &Origin::default()).await;
+    for _ in 0..20 {
+        check(&token).await.unwrap();
+    }
+    let Err(RedeemError::WrongToken { attempts_left: 9 }) = check("wrong").await else { panic!("not counted") };
+    let Err(RedeemError::WrongToken { attempts_left: 8 }) = bench.redeem("wrong").await else { panic!("not the same count") };
+    let wrong = bench.store.audit_after(0, 100).await.unwrap().iter().filter(|row| row.action == "bootstrap.wrong_token").count();
+    assert_eq!(wrong, 2);
+    bench.redeem(&token).await.unwrap();
+    assert!(matches!(check(&token).await, Err(RedeemError::Done)));
+}
+
+#[tokio::test]
 async fn the_tenth_wrong_token_burns_it_and_only_a_reissue_helps() {
     let (bench, token) = bench().await;
     for left in (1..10).rev() {
@@ -226,13 +241,12 @@ async fn signing_out_works_when_nothing_can_be_kept_and_is_kept_later() {
     let (bench, token) = bench().await;
     let signed_in = bench.redeem(&token).await.unwrap();
     let caller = bench.auth.authenticate(signed_in.token.expose()).await.unwrap().unwrap();
-    let refuse = "CREATE TRIGGER refuse BEFORE UPDATE ON sessions BEGIN SELECT RAISE(ABORT, 'refused'); END";
-    testing::execute(&bench.store, refuse, []).await;
+    testing::refuse(&bench.store, "UPDATE", "sessions").await;
     bench.auth.logout(&caller, &Origin::default()).await;
     assert!(bench.auth.authenticate(signed_in.token.expose()).await.unwrap().is_none());
     assert!(bench.auth.still_signed_in(&caller).await.unwrap().is_none());
     assert!(bench.auth.keep_ends().await.is_err());
-    testing::execute(&bench.store, "DROP TRIGGER refuse", []).await;
+    testing::allow(&bench.store).await;
     bench.auth.keep_ends().await.unwrap();
     let session = bench.store.session(caller.session_id).await.unwrap().unwrap().session;
     assert!(session.ended_at.is_some());

@@ -18,8 +18,8 @@ use crate::http::errors::ErrorEnvelope;
 use crate::http::extract::ValidJson;
 use crate::http::{ApiError, AppState};
 use crate::model::ids::SessionId;
+use crate::model::session::OpenSession;
 use crate::services::auth::accounts::{EmailError, PasswordError};
-use crate::store::sessions::OpenSession;
 
 /// The routes of this noun.
 pub fn routes() -> OpenApiRouter<AppState> {

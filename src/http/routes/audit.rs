@@ -18,12 +18,11 @@ use crate::http::caller::{Fresh, RequestOrigin, SystemAdmin};
 use crate::http::errors::ErrorEnvelope;
 use crate::http::extract::ValidQuery;
 use crate::http::{ApiError, AppState};
-use crate::model::audit::{AuditRow, Outcome};
+use crate::model::audit::{AuditFilter, AuditRow, Outcome};
 use crate::model::ids::CompanyId;
 use crate::services::audit::export::{LastLine, row_line};
 use crate::services::audit::{Audit, AuditError};
 use crate::store::StoreError;
-use crate::store::audit::AuditFilter;
 
 /// Most rows in one answer.
 const ROWS_MAX: u32 = 500;

@@ -11,10 +11,9 @@ use crate::base::clock::Timestamp;
 use crate::http::caller::{Fresh, RequestOrigin, Signed, SystemAdmin};
 use crate::http::{ApiError, AppState};
 use crate::model::audit::Actor;
-use crate::model::licence::{Claims, ReasonCode};
+use crate::model::licence::{Claims, ReasonCode, RecordedNotice};
 use crate::model::plans::Feature;
 use crate::services::licensing::{LicenceStatus, TakenKind};
-use crate::store::licence::RecordedNotice;
 
 use super::license_given::{BODY_BYTES_MAX, Given, NewCode};
 

@@ -1,7 +1,7 @@
 //! A code as it may come over HTTP: JSON, plain text, a file, or a picture of its QR code.
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, Multipart, Request};
+use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
 use serde::Deserialize;
 use tokio::sync::Semaphore;
@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use crate::base::qr::{self, PICTURE_BYTES_MAX, PictureError};
 use crate::base::tasks::Tasks;
 use crate::http::ApiError;
-use crate::http::extract::ValidJson;
+use crate::http::extract::{Form, ValidJson};
 use crate::model::licence::text::{CODE, REQUEST, REVOCATIONS};
 
 /// The longest body that may hold a code: a photograph and the form around it.
@@ -62,7 +62,7 @@ impl<S: Send + Sync> FromRequest<S> for Given {
 }
 
 async fn from_multipart<S: Send + Sync>(request: Request, state: &S) -> Result<Given, ApiError> {
-    let mut form = Multipart::from_request(request, state).await.map_err(|rejection| unreadable(rejection.status()))?;
+    let Form(mut form) = Form::from_request(request, state).await?;
     let field = form.next_field().await.map_err(|error| unreadable(error.status()))?;
     let field = field.ok_or_else(|| ApiError::invalid("code", "The form has no field: send the code, the .onsite file or a picture as one."))?;
     field.bytes().await.map(Given).map_err(|error| unreadable(error.status()))

@@ -15,9 +15,9 @@ use crate::http::{ApiError, AppState};
 use crate::model::chunk::{Chunk, ChunkId, ChunkType, Citation};
 use crate::model::freshness::Freshness;
 use crate::model::ids::{CompanyId, DocumentId, ReportId, RunId, WidgetId};
+use crate::model::kept_text::KeptText;
 use crate::services::embed::EmbedError;
 use crate::services::recall::{RESULTS_MAX, RecallError, RecallFilter, RecallQuery, Recalled};
-use crate::store::page_texts::KeptText;
 
 /// Results when the question does not say how many.
 const RESULTS_DEFAULT: usize = 8;

@@ -23,7 +23,7 @@ const REISSUE: &str = "On the server itself: stop onsite, run `onsite bootstrap 
 
 /// The routes of this noun.
 pub fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(state)).routes(routes!(redeem))
+    OpenApiRouter::new().routes(routes!(state)).routes(routes!(check)).routes(routes!(redeem))
 }
 
 #[derive(Serialize, ToSchema)]
@@ -40,6 +40,13 @@ struct SetupView {
     install_id: String,
     /// SHA-256 of the TLS certificate, to compare with what the server printed; null without TLS.
     certificate_fingerprint: Option<String>,
+}
+
+// No `Debug`: it holds the token.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct CheckRequest {
+    token: String,
 }
 
 // No `Debug`: it holds a password and the token.
@@ -76,6 +83,24 @@ async fn state(State(state): State<AppState>) -> Result<Json<SetupView>, ApiErro
         install_id: setup.install_id,
         certificate_fingerprint: state.facts.certificate_fingerprint.clone(),
     }))
+}
+
+/// Whether this is the bootstrap token, before anybody fills in a form. It tells what redeeming would, and costs what it would: a wrong token is
+/// counted by the same limits and burns it at the tenth; the right one stays as it is.
+#[utoipa::path(post, path = "/api/setup/check", tag = "setup", operation_id = "check_bootstrap_token", request_body = CheckRequest, responses(
+    (status = 204, description = "It can be redeemed"),
+    (status = 401, description = "`bootstrap_token_wrong`", body = ErrorEnvelope),
+    (status = 404, description = "Setup is over", body = ErrorEnvelope),
+    (status = 410, description = "`bootstrap_token_expired`, `bootstrap_token_burnt`", body = ErrorEnvelope),
+    (status = 429, description = "`too_many_tries`", body = ErrorEnvelope),
+))]
+async fn check(
+    State(state): State<AppState>,
+    RequestOrigin(origin): RequestOrigin,
+    ValidJson(request): ValidJson<CheckRequest>,
+) -> Result<StatusCode, ApiError> {
+    state.setup.check(&Secret::new(request.token), &origin).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Redeem the bootstrap token: makes the first system admin and signs them in.

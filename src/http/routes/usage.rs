@@ -10,15 +10,19 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::base::clock::Timestamp;
-use crate::http::caller::{CompanyDev, CompanyMember};
+use crate::http::caller::{CompanyAdmin, CompanyDev, CompanyMember};
 use crate::http::errors::ErrorEnvelope;
 use crate::http::extract::ValidQuery;
 use crate::http::{ApiError, AppState};
+use crate::model::company::MemberUse;
+use crate::model::ids::UserId;
 use crate::model::ledger::{self, TokenTransaction};
+use crate::model::role::Role;
+use crate::model::user::Email;
 
 /// The routes of this noun.
 pub fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(show)).routes(routes!(mine))
+    OpenApiRouter::new().routes(routes!(show)).routes(routes!(mine)).routes(routes!(members))
 }
 
 /// Rows of the caller's own statement.
@@ -31,6 +35,13 @@ const DAYS_MAX: u16 = 366;
 struct Span {
     /// Days back from now, 1 to 366; 30 when not given.
     days: Option<u16>,
+}
+
+impl Span {
+    fn checked(&self) -> Result<u16, ApiError> {
+        let days = self.days.unwrap_or(DAYS_DEFAULT);
+        if (1..=DAYS_MAX).contains(&days) { Ok(days) } else { Err(ApiError::invalid("days", format!("A number from 1 to {DAYS_MAX} is expected."))) }
+    }
 }
 
 /// A company's use, and the caller's balance and latest rows.
@@ -78,6 +89,37 @@ struct ModelTotal {
     tokens: u64,
 }
 
+#[derive(Serialize, ToSchema)]
+struct MemberUseList {
+    members: Vec<MemberUseView>,
+}
+
+/// What one member used in the company.
+#[derive(Serialize, ToSchema)]
+#[schema(as = MemberUse)]
+struct MemberUseView {
+    #[schema(value_type = String)]
+    user_id: UserId,
+    name: String,
+    #[schema(value_type = String)]
+    email: Email,
+    /// Their role in the company; null = they left it.
+    #[schema(value_type = Option<String>)]
+    role: Option<Role>,
+    /// Tokens they spent.
+    tokens: u64,
+    /// The rows of the ledger that say so.
+    entries: u64,
+    #[schema(value_type = String, format = DateTime)]
+    last_at: Timestamp,
+}
+
+impl From<MemberUse> for MemberUseView {
+    fn from(MemberUse { user, role, spent, entries, last_at }: MemberUse) -> Self {
+        Self { user_id: user.id, name: user.name, email: user.email, role, tokens: spent, entries, last_at }
+    }
+}
+
 #[derive(Debug, Serialize, ToSchema)]
 struct TransactionView {
     id: String,
@@ -116,10 +158,7 @@ async fn show(
     CompanyDev(member): CompanyDev,
     ValidQuery(span): ValidQuery<Span>,
 ) -> Result<Json<UsageView>, ApiError> {
-    let days = span.days.unwrap_or(DAYS_DEFAULT);
-    if !(1..=DAYS_MAX).contains(&days) {
-        return Err(ApiError::invalid("days", format!("A number from 1 to {DAYS_MAX} is expected.")));
-    }
+    let days = span.checked()?;
     let OwnUsageView { balance, reserved, transactions } = own(&state, &member).await?;
     let ledger::Usage { totals_by_type, by_day, by_model } = state.ledger.usage(&member.company.id, days).await?;
     Ok(Json(UsageView {
@@ -130,6 +169,18 @@ async fn show(
         by_model: by_model.into_iter().map(|total| ModelTotal { model: total.model, tokens: total.tokens }).collect(),
         transactions,
     }))
+}
+
+/// What each member used, the most first, those who left since included: for whoever looks after the members. The 500 who used the most.
+#[utoipa::path(get, path = "/api/companies/{company}/usage/members", tag = "usage", operation_id = "get_member_usage", params(("company" = String, Path), Span),
+    responses((status = 200, body = MemberUseList), (status = 403, body = ErrorEnvelope), (status = 404, body = ErrorEnvelope)))]
+async fn members(
+    State(state): State<AppState>,
+    CompanyAdmin(admin): CompanyAdmin,
+    ValidQuery(span): ValidQuery<Span>,
+) -> Result<Json<MemberUseList>, ApiError> {
+    let members = state.ledger.member_use(&admin.company.id, span.checked()?).await?;
+    Ok(Json(MemberUseList { members: members.into_iter().map(MemberUseView::from).collect() }))
 }
 
 /// What the caller has and used themselves, whatever their role: what work costs is seen by whoever pays for it.

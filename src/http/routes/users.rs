@@ -17,7 +17,7 @@ use crate::http::errors::ErrorEnvelope;
 use crate::http::extract::ValidJson;
 use crate::http::{ApiError, AppState};
 use crate::model::ids::UserId;
-use crate::store::users::UserWithUse;
+use crate::model::user::UserWithUse;
 
 /// The routes of this noun.
 pub fn routes() -> OpenApiRouter<AppState> {

@@ -22,7 +22,7 @@ use super::ids::LicenceId;
 use crate::base::clock::Timestamp;
 
 pub use encoding::SignedCode;
-pub use notice::Notice;
+pub use notice::{Notice, RecordedNotice};
 pub use reason::{MalformedCode, ReasonCode};
 pub use request::LicenceRequest;
 pub use revocation::{RevocationList, SignedList};

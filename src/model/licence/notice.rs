@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::base::clock::Timestamp;
+
 /// A step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
@@ -24,4 +26,13 @@ impl fmt::Display for Notice {
             Self::ClockSuspect => f.write_str("clock_suspect"),
         }
     }
+}
+
+/// A step on the way to a code's end that was recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedNotice {
+    /// Which step.
+    pub step: String,
+    /// When.
+    pub at: Timestamp,
 }

@@ -11,10 +11,9 @@ use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey, KeypairBytes, spk
 
 use crate::base::paths::{DataDir, write_private};
 use crate::base::seams::Seams;
-use crate::model::audit::{Actor, AuditRow, Entry};
+use crate::model::audit::{Actor, AuditFilter, AuditRow, Entry};
 use crate::model::session::Origin;
 use crate::model::user::Caller;
-use crate::store::audit::AuditFilter;
 use crate::store::{Store, StoreError};
 
 use export::Checkpoint;

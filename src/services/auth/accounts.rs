@@ -12,10 +12,10 @@ use crate::base::vault::VaultError;
 use crate::model::audit::{Actor, Entry, Outcome};
 use crate::model::ids::{PasswordResetId, SessionId, UserId};
 use crate::model::password::{NewPassword, PasswordRefusal};
-use crate::model::session::Origin;
+use crate::model::session::{OpenSession, Origin};
 use crate::model::user::{Caller, Email, InvalidEmail, User};
 use crate::store::password_resets::{NewPasswordReset, RecoveryLink};
-use crate::store::sessions::{OpenSession, WhichSessions};
+use crate::store::sessions::WhichSessions;
 use crate::store::{Store, StoreError};
 
 /// How long a link that replaces a password works.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::page::PageText;
 use crate::base::clock::Timestamp;
 use crate::model::ids::{CompanyId, DocumentId};
+use crate::model::kept_text::KeptText;
 use crate::model::report::SourceRef;
-use crate::store::page_texts::KeptText;
 use crate::store::{Store, StoreError};
 
 /// A kept text with its structure.

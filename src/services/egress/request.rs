@@ -55,7 +55,7 @@ impl FetchRequest {
         }
     }
 
-    /// A POST of JSON to a model server: 64 MiB, 120 s, no redirects (a prompt goes nowhere but where it was sent).
+    /// A POST of JSON: 64 MiB, 120 s, no redirects (a prompt goes nowhere but where it was sent).
     #[must_use]
     pub fn post_json(url: Url, purpose: Purpose, body: Bytes) -> Self {
         let mut headers = HeaderMap::new();

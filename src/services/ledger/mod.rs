@@ -10,12 +10,17 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::base::clock::Timestamp;
 use crate::base::seams::Seams;
 use crate::base::tasks::Tasks;
+use crate::model::company::MemberUse;
 use crate::model::ids::{CompanyId, ReservationId, UserId};
 use crate::model::ledger::{Balance, InsufficientTokens, Posting, Settlement, TokenTransaction, TxType, Usage, VerifyReport, next_grant_at};
 use crate::store::ledger::{NewReservation, ReserveOutcome};
 use crate::store::{Store, StoreError};
+
+/// Users whose use in one company is told.
+pub const MEMBERS_MAX: u32 = 500;
 
 /// What the ledger needs to know.
 #[derive(Clone, Copy, Debug)]
@@ -156,8 +161,19 @@ impl Ledger {
     /// # Errors
     /// When the store fails.
     pub async fn usage(&self, company: &CompanyId, days: u16) -> Result<Usage, StoreError> {
-        let since = self.inner.seams.now().minus(Duration::from_secs(u64::from(days) * 86_400));
-        self.inner.store.token_usage(company.clone(), since).await
+        self.inner.store.token_usage(company.clone(), self.days_ago(days)).await
+    }
+
+    /// What each user spent in a company over the last `days` days, the most first; at most [`MEMBERS_MAX`] users.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn member_use(&self, company: &CompanyId, days: u16) -> Result<Vec<MemberUse>, StoreError> {
+        self.inner.store.member_use(company.clone(), self.days_ago(days), MEMBERS_MAX).await
+    }
+
+    fn days_ago(&self, days: u16) -> Timestamp {
+        self.inner.seams.now().minus(Duration::from_secs(u64::from(days) * 86_400))
     }
 
     /// Recomputes the hash chain and every balance.
@@ -266,7 +282,7 @@ impl Drop for HeldTokens {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::clock::{FakeClock, Timestamp};
+    use crate::base::clock::FakeClock;
     use crate::base::random::SeededRandom;
     use crate::store::testing;
 
@@ -343,10 +359,9 @@ mod tests {
     #[tokio::test]
     async fn a_balance_is_read_when_todays_grant_cannot_be_kept_and_the_grant_comes_later() {
         let bench = bench(1_000).await;
-        let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON token_transactions BEGIN SELECT RAISE(ABORT, 'refused'); END";
-        testing::execute(&bench.ledger.inner.store, refuse, []).await;
+        testing::refuse(&bench.ledger.inner.store, "INSERT", "token_transactions").await;
         assert_eq!(bench.ledger.balance(&bench.user).await.unwrap().balance, 0);
-        testing::execute(&bench.ledger.inner.store, "DROP TRIGGER refuse", []).await;
+        testing::allow(&bench.ledger.inner.store).await;
         assert_eq!(bench.ledger.balance(&bench.user).await.unwrap().balance, 1_000);
     }
 }

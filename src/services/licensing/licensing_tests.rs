@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::base::clock::FakeClock;
+use crate::base::clock::{FakeClock, Timestamp};
 use crate::base::random::SeededRandom;
 use crate::model::audit::{Actor, Outcome};
 use crate::model::licence::{Claims, Environment, SignedList};
@@ -181,8 +181,7 @@ async fn what_does_not_count_is_refused_with_its_reason_and_changes_nothing() {
 async fn binding_seats_and_a_clock_set_back() {
     let bench = bench();
     let now = bench.seams.now();
-    let sql = "INSERT INTO installation VALUES (1, 'ins_here', 0, ?1)";
-    testing::execute(&bench.store, sql, [now.plus(3 * DAY)]).await;
+    bench.store.open_installation("ins_here".into(), now.plus(3 * DAY)).await.unwrap();
     let bound = |id: &str| bench.issue(issue::Order { install_id: Some(id.into()), seats: Some(6), ..order("team", 1) });
     assert_eq!(bench.enter(&bound("ins_there")).await, Err(ReasonCode::WrongInstallation));
 
@@ -204,7 +203,7 @@ async fn binding_seats_and_a_clock_set_back() {
 #[tokio::test]
 async fn the_clocks_mark_moves_on_by_the_time_that_passed() {
     let bench = bench();
-    testing::execute(&bench.store, "INSERT INTO installation VALUES (1, 'ins_here', 0, 1000)", []).await;
+    bench.store.open_installation("ins_here".into(), Timestamp::from_millis(1_000)).await.unwrap();
     bench.clock.advance(DAY);
     bench.licensing.note_time_passed().await.unwrap();
     bench.licensing.note_time_passed().await.unwrap();
@@ -216,8 +215,7 @@ async fn the_clocks_mark_moves_on_by_the_time_that_passed() {
 async fn overrides_replace_single_limits_and_a_subscription_fills_in() {
     let bench = bench();
     let (_, company) = testing::user_and_company(&bench.store).await;
-    let sql = "INSERT INTO company_subscriptions VALUES (?1, 'team', 0, NULL)";
-    testing::execute(&bench.store, sql, [company.clone()]).await;
+    testing::subscribe(&bench.store, &company, "team").await;
     assert_eq!(bench.licensing.plan_for(&company).await.unwrap().key, "team");
     let features = [("max_widgets".to_owned(), Some(7)), ("crawl_pages_max".to_owned(), None)].into();
     bench.enter(&bench.issue(issue::Order { features, ..order("business", 1) })).await.unwrap();
@@ -304,7 +302,7 @@ async fn a_signature_of_a_code_is_none_of_a_list_and_the_other_way_round() {
 async fn the_last_signed_checkpoint_of_the_audit_log_is_a_floor_of_the_clock() {
     let bench = bench();
     let now = bench.seams.now();
-    testing::execute(&bench.store, "INSERT INTO installation VALUES (1, 'ins_here', 0, 1000)", []).await;
+    bench.store.open_installation("ins_here".into(), Timestamp::from_millis(1_000)).await.unwrap();
     bench.enter(&bench.issue(order("team", 1))).await.unwrap();
     let later = now.plus(40 * DAY);
     let checkpoint =
@@ -354,7 +352,7 @@ async fn a_rotated_key_keeps_what_it_signed_and_signs_nothing_new() {
 async fn a_request_binds_a_code_to_its_installation() {
     let bench = bench();
     assert!(bench.licensing.request(None, None).await.is_err(), "before the first start there is no installation");
-    testing::execute(&bench.store, "INSERT INTO installation VALUES (1, 'ins_here', 0, 1000)", []).await;
+    bench.store.open_installation("ins_here".into(), Timestamp::from_millis(1_000)).await.unwrap();
     let request = bench.licensing.request(Some("Acme".into()), Some("it@acme.example".into())).await.unwrap();
     assert_eq!((request.install_id.as_str(), request.current.as_ref(), request.keys.len()), ("ins_here", None, 1));
     let line = crate::model::licence::text::REQUEST.line(&request.bytes().unwrap());

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::tests::{Bench, bench, order};
 use super::*;
+use crate::base::clock::Timestamp;
 use crate::model::licence::{Claims, Environment};
 use crate::store::testing;
 use ed25519_dalek::SigningKey;
@@ -13,7 +14,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// Makes the reason happen and returns what was said.
 async fn scenario(reason: ReasonCode) -> ReasonCode {
     let bench = bench();
-    testing::execute(&bench.store, "INSERT INTO installation VALUES (1, 'ins_here', 0, 1000)", []).await;
+    bench.store.open_installation("ins_here".into(), Timestamp::from_millis(1_000)).await.unwrap();
     match reason {
         ReasonCode::Ok => after(&bench, Duration::ZERO).await,
         ReasonCode::ExpiredInGrace => after(&bench, 365 * DAY).await,

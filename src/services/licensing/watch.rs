@@ -4,9 +4,8 @@ use serde_json::json;
 
 use super::{LicenceStatus, Licensing};
 use crate::model::audit::{Actor, Entry};
-use crate::model::licence::{Notice, ReasonCode};
+use crate::model::licence::{Notice, ReasonCode, RecordedNotice};
 use crate::store::StoreError;
-use crate::store::licence::RecordedNotice;
 
 /// Stands for the code where there is none.
 const NO_CODE: &str = "none";

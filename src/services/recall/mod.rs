@@ -16,10 +16,10 @@ use crate::base::seams::Seams;
 use crate::base::tasks::Tasks;
 use crate::model::chunk::{Chunk, ChunkId};
 use crate::model::ids::{CompanyId, UserId};
+use crate::model::kept_text::KeptText;
 use crate::model::ledger::InsufficientTokens;
 use crate::services::embed::{EmbedError, Embedder};
 use crate::services::ledger::Ledger;
-use crate::store::page_texts::KeptText;
 use crate::store::{Store, StoreError};
 
 pub use drafts::{DocumentSource, ReportSource, SourceText};

@@ -25,6 +25,8 @@ async function parts<A extends { next_before?: string | number | null }>(part: (
 /** The appliance's API, one function per operation. */
 export const api = {
   setup: () => call('get', '/api/setup'),
+  /** Whether this is the setup token. A wrong one counts as a try, the right one stays as it is. */
+  checkSetupToken: (token: string) => call('post', '/api/setup/check', { json: { token } }),
   redeem: (json: T.RedeemRequest) => call('post', '/api/setup/redeem', { json }),
   signIn: (json: { email: string; password: string }) => call('post', '/api/auth/login', { json }),
   /** The second step: how the factor is shown, and its code. */
@@ -182,6 +184,8 @@ export const api = {
   chatEvents: (company: string, run: string) => address('/api/companies/{company}/chat-runs/{run}/events', { company, run }),
 
   ownUsage: (company: string) => call('get', '/api/companies/{company}/usage/me', { path: { company } }),
+  memberUsage: async (company: string, days: number) =>
+    (await call('get', '/api/companies/{company}/usage/members', { path: { company }, query: { days } })).members,
   usage: (company: string, days: number) => call('get', '/api/companies/{company}/usage', { path: { company }, query: { days } }),
 
   egressRules: async () => (await call('get', '/api/system-admin/egress/rules')).rules,

@@ -63,6 +63,7 @@ export type {
   TotpOfferView as TotpOffer,
   TableRow as ReportRow,
   TransactionView as Transaction,
+  MemberUse,
   OwnUsageView as OwnUsage,
   UsageView as Usage,
   User,

@@ -49,3 +49,11 @@ export function mustBeReachable(widget: Widget): void {
 export function isEgressRefusal(error: ApiError | null): boolean {
   return error?.code === REFUSED;
 }
+
+const REASON_MOST = 200;
+
+/** The reason that is offered for a destination which an automation needs. */
+export function sourceOf(title: string | undefined): string {
+  const name = title?.trim();
+  return (name ? `Source of the automation “${name}”` : 'Source of an automation').slice(0, REASON_MOST);
+}

@@ -71,14 +71,15 @@ export function plural(count: number, one: string, many = `${one}s`): string {
   return `${figure(count)} ${count === 1 ? one : many}`;
 }
 
+/** A size as the settings count it: 1 MB is 1,024 kB, so that a limit of 50 is shown as 50. */
 export function bytes(size: number): string {
-  if (size < 1000) return `${size} B`;
+  if (size < 1024) return `${size} B`;
   const units = ['kB', 'MB', 'GB', 'TB'];
   let value = size;
   let unit = 'B';
   for (const next of units) {
-    if (value < 1000) break;
-    value /= 1000;
+    if (value < 1024) break;
+    value /= 1024;
     unit = next;
   }
   return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${unit}`;
@@ -100,11 +101,12 @@ const STEPS: [limit: number, size: number, name: string][] = [
   [Infinity, 365 * 86_400, 'y'],
 ];
 
-/** "4 min ago", "in 3 h", "just now". */
-export function relative(at: string | number, now: number): string {
-  const seconds = Math.round((new Date(at).getTime() - now) / 1000);
+/** "4 min ago", "just now"; "in 3 h" for what lies `ahead`. What has happened is never told as to come, however far the server's clock is before ours. */
+export function relative(at: string | number, now: number, ahead = false): string {
+  const difference = Math.round((new Date(at).getTime() - now) / 1000);
+  const seconds = ahead ? difference : Math.min(0, difference);
   const distance = Math.abs(seconds);
-  if (distance < 45) return seconds > 5 ? 'in under a minute' : 'just now';
+  if (distance < 45) return seconds > 5 ? 'in under a minute' : ahead && seconds > -5 ? 'now' : 'just now';
   const [, size, name] = STEPS.find(([limit]) => distance < limit) ?? [0, 1, 's'];
   const text = `${Math.max(1, Math.round(distance / size))}\u00a0${name}`;
   return seconds > 0 ? `in ${text}` : `${text} ago`;

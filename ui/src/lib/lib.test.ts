@@ -39,9 +39,12 @@ describe('figures and times', () => {
     expect(percentChange(50, 55)).toBe('+10%');
     expect(percentChange(0, 5)).toBeNull();
     expect(bytes(1_536)).toBe('1.5 kB');
+    expect(bytes(50 << 20)).toBe('50 MB');
     expect(duration(125)).toBe('2 min 5 s');
     expect(relative(0, 4 * 60_000)).toBe('4\u00a0min ago');
-    expect(relative(3 * HOUR, 0)).toBe('in 3\u00a0h');
+    expect(relative(3 * HOUR, 0, true)).toBe('in 3\u00a0h');
+    expect(relative(20_000, 0, true)).toBe('in under a minute');
+    expect(relative(20_000, 0)).toBe('just now');
   });
 
   it('are shown as they were found, without the noise of arithmetic', () => {

@@ -74,7 +74,7 @@ export class PaletteEntries {
       { id: 'documents', label: 'Documents', icon: 'document', run: to(`${base}/documents`) },
       { id: 'usage', label: 'Usage', icon: 'usage', run: to(`${base}/usage`) },
     ];
-    company.push({ id: 'members', label: 'Members', icon: 'user', run: to(`${base}/members`) });
+    company.push({ id: 'members', label: 'Members', icon: 'users', run: to(`${base}/members`) });
     company.push({ id: 'keys', label: 'API keys', icon: 'key', run: to(`${base}/keys`) });
     company.push({ id: 'company', label: 'Company: name, export, end', icon: 'building', run: to(`${base}/settings`) });
     const admin: Entry[] = [
