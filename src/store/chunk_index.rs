@@ -11,6 +11,7 @@ use std::sync::{Arc, LazyLock};
 use rusqlite::{Connection, OptionalExtension, ToSql, named_params};
 
 use super::chunks::{SELECT_CHUNK, VISIBLE, VISIBLE_JOIN, company_number, read_chunk};
+use super::document_versions::outdated;
 use super::vector_scan::{CompanyVectors, MARGIN, VectorScan};
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
@@ -97,13 +98,19 @@ struct Look<'a> {
 /// A chunk and how good it is: more is better.
 type Hit = (ChunkId, f64);
 
-/// Whether `c` says what is so: no later run, which can be recalled, found its page with other contents, or gone. A page that a later run did not
-/// meet says what it said.
-const CURRENT: &str = "NOT EXISTS (SELECT 1 FROM widget_runs mine JOIN widget_runs later ON later.widget_id = mine.widget_id
+/// Whether `c` says what is so: no later run, which can be recalled, found its page with other contents, or gone, and its document has no later
+/// version that says something else. A page that a later run did not meet says what it said. A document's own passages are shown as outdated
+/// until those of the later version are there.
+const CURRENT: &str = concat!(
+    "NOT EXISTS (SELECT 1 FROM widget_runs mine JOIN widget_runs later ON later.widget_id = mine.widget_id
       AND later.queued_at > mine.queued_at JOIN run_pages p
         ON (p.run_id = later.id AND p.url = json_extract(c.source_urls, '$[0]'))
         OR (p.run_id = later.id AND p.final_url = json_extract(c.source_urls, '$[0]'))
-    WHERE mine.id = c.run_id AND later.ingest = 'done' AND (p.content_hash <> c.content_hash OR p.status IN (404, 410)))";
+    WHERE mine.id = c.run_id AND later.ingest = 'done' AND (p.content_hash <> c.content_hash OR p.status IN (404, 410)))
+    AND (c.origin = 'document' OR NOT ",
+    outdated!(),
+    ")"
+);
 
 static JUDGE: LazyLock<String> = LazyLock::new(|| format!("SELECT {VISIBLE} AND {CURRENT} FROM chunks c {VISIBLE_JOIN} WHERE c.id = :id"));
 

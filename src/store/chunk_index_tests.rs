@@ -3,8 +3,12 @@
 use super::super::chunks::ChunkOwner;
 use super::super::chunks::testing::{MODEL, chunk, pointing, run};
 use super::*;
+use std::collections::HashSet;
+
 use crate::base::random::{Random, SeededRandom};
 use crate::model::ids::RunId;
+use crate::store::chunks::NewChunk;
+use crate::store::documents::testing::new_document;
 use crate::store::testing::{store, user_and_company};
 
 fn query(company: &CompanyId, viewer: &UserId, axis: usize, words: &[&str]) -> ChunkQuery {
@@ -183,6 +187,41 @@ async fn what_is_outdated_takes_no_place_of_what_is_so() {
     assert_eq!(found.by_vector, current[..3], "all three places, although eight nearer ones are outdated");
     assert_eq!((found.by_words.len(), found.chunks.len()), (3, 3));
     assert!(found.by_words.iter().all(|id| current.contains(id)));
+}
+
+#[tokio::test]
+async fn what_was_found_in_an_earlier_version_of_a_document_is_left_out() {
+    let (store, _folder) = store();
+    let (user, company) = user_and_company(&store).await;
+    let (widget, of, _) = run(&store, &company, &user, None, 1).await;
+    let seams = crate::base::seams::Seams::system();
+    let upload = async |text: &str| store.insert_document(new_document(&seams, &company, &user, "leave.txt", text)).await.unwrap();
+    let first = upload("Leave is 20 days.").await;
+    let (id, hash) = (first.id.clone(), first.text_hash.unwrap());
+    let in_document = |mut chunk: NewChunk| {
+        (chunk.body.document_id, chunk.body.content_hash, chunk.body.source_urls) = (Some(id.clone()), hash.clone(), Vec::new());
+        chunk
+    };
+    let finding = in_document(chunk(Some((&widget, &of)), 0, "Leave is 20 days.", pointing(0, 0.1)));
+    let passage = in_document(chunk(None, 0, "Leave is 20 days.", pointing(0, 0.2)));
+    let [finding, passage] = store.insert_chunks(company.clone(), MODEL, vec![finding, passage]).await.unwrap()[..] else { panic!() };
+    let search = async || store.search_chunks(query(&company, &user, 0, &["leave"])).await.unwrap();
+    let found = search().await;
+    assert_eq!(HashSet::from_iter(found.by_words.iter().chain(&found.by_vector).copied()), HashSet::from([finding, passage]));
+    assert!(!found.chunks[&passage].0.outdated);
+
+    let second = upload("Leave is 30 days.").await;
+    let found = search().await;
+    assert_eq!((found.by_vector, found.by_words), (vec![passage], vec![passage]), "while the later version waits");
+    assert!(found.chunks[&passage].0.outdated);
+    assert!(store.chunk(company.clone(), user.clone(), finding).await.unwrap().unwrap().outdated, "a citation still opens");
+    assert!(store.finish_document(&second, 1, Timestamp::from_millis(2)).await.unwrap());
+    assert!(search().await.chunks.is_empty(), "once it can be recalled");
+
+    let third = upload("Leave is 20 days.").await;
+    assert_eq!(search().await.by_vector, [finding], "the first text again: what was found in it is so again");
+    store.delete_document(company.clone(), third.id, Timestamp::from_millis(3)).await.unwrap();
+    assert!(search().await.chunks.is_empty());
 }
 
 #[tokio::test]

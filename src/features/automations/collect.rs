@@ -196,7 +196,7 @@ impl Automations {
             self.check_stop(stop)?;
             let now = self.now();
             let mut page = RunPage {
-                url: format!("{DOCUMENT_SCHEME}{}", document.id),
+                url: page_of(&document.id),
                 final_url: None,
                 fate: PageFate::Skipped,
                 reason: None,
@@ -209,7 +209,7 @@ impl Automations {
             };
             match library.read(&run.company_id, &document).await? {
                 Ok(source) => {
-                    page.fate = KnownPage::fate(known.get(&page.url), &source.content_hash);
+                    page.fate = KnownPage::fate(library.known(&document, known).await?, &source.content_hash);
                     page.content_hash = Some(source.content_hash.clone());
                     if collected.hashes.insert(source.content_hash.clone()) {
                         page.reason = collected.take(source);
@@ -284,6 +284,11 @@ impl Collected {
 /// Whether a page's text was collected and not read for the report.
 pub(super) fn is_not_read(page: &RunPage) -> bool {
     page.fate.is_collected() && page.reason.as_deref().is_some_and(|reason| reason.starts_with(NOT_READ))
+}
+
+/// A document's address among the pages of a run.
+pub(super) fn page_of(document: &DocumentId) -> String {
+    format!("{DOCUMENT_SCHEME}{document}")
 }
 
 /// The document that a page's address of a run names.

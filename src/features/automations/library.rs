@@ -1,10 +1,14 @@
 //! The texts that runs work with, as the store keeps them: once per company and content.
 
+use std::collections::HashMap;
+
+use super::collect::page_of;
 use super::seams::CollectedSource;
 use crate::model::document::Document;
 use crate::model::ids::{CompanyId, DocumentId};
 use crate::model::part::Part;
 use crate::model::report::SourceRef;
+use crate::model::run::KnownPage;
 use crate::services::collect::texts::{KeptPage, PageTexts};
 use crate::store::{Store, StoreError};
 
@@ -43,16 +47,30 @@ impl Library {
         self.texts.has_document(company, document).await
     }
 
-    /// The documents named, or the newest of a company's, in that order, without their texts; at most `limit`. Those that are gone are left out.
+    /// The latest versions of the documents named, or the newest of a company's, in that order, without their texts; at most `limit`. Those that
+    /// are gone are left out.
     pub(super) async fn documents(&self, company: &CompanyId, named: &[DocumentId], limit: u32) -> Result<Vec<Document>, StoreError> {
         if named.is_empty() {
             return self.store.documents(company.clone(), Part { after: None, limit }).await;
         }
-        let mut documents = Vec::new();
-        for id in named.iter().take(limit as usize) {
-            documents.extend(self.store.document(company.clone(), id.clone()).await?);
+        let mut documents: Vec<Document> = Vec::new();
+        for (_, document) in self.store.current_documents(company.clone(), named.to_vec()).await? {
+            // Two versions of one name are one document.
+            if !documents.iter().any(|other| other.id == document.id) {
+                documents.push(document);
+            }
         }
+        documents.truncate(limit as usize);
         Ok(documents)
+    }
+
+    /// What is known of a document, or else of the version before it that a run has read.
+    pub(super) async fn known<'a>(&self, document: &Document, pages: &'a HashMap<String, KnownPage>) -> Result<Option<&'a KnownPage>, StoreError> {
+        let known = pages.get(&page_of(&document.id));
+        if known.is_some() || document.version == 1 || pages.is_empty() {
+            return Ok(known);
+        }
+        Ok(self.store.earlier_versions(document).await?.iter().find_map(|earlier| pages.get(&page_of(earlier))))
     }
 
     /// A document's text, or why it has none yet.

@@ -481,6 +481,34 @@ async fn documents_are_a_source_like_any_other() {
 }
 
 #[tokio::test]
+async fn a_run_reads_the_latest_version_of_the_documents_it_names() {
+    let bench = bench().await;
+    let viewer = bench.viewer().await;
+    let first = bench.document_named(&viewer, "leave.txt", "Leave=20").await;
+    let beside = bench.document_named(&viewer, "pay.txt", "Pay=9").await;
+    let of = |documents: Vec<DocumentId>| WidgetDraft { source_class: SourceClass::Upload, urls: vec![], documents, ..draft() };
+    let id = widget(&bench, &viewer, of(vec![first.clone(), beside.clone()])).await;
+    bench.run_through(&viewer, &id).await;
+    let second = bench.document_named(&viewer, "leave.txt", "Leave=30").await;
+    let run = bench.run_through(&viewer, &id).await;
+    let pages = bench.automations.run(&viewer, &run.id, &Part::default()).await.unwrap().pages;
+    let read: Vec<(String, PageFate)> = pages.into_iter().map(|page| (page.url, page.fate)).collect();
+    assert_eq!(read, [(format!("document:{second}"), PageFate::Changed), (format!("document:{beside}"), PageFate::Unchanged)]);
+    let report = bench.automations.report(&viewer, run.report_id.as_ref().unwrap()).await.unwrap();
+    assert_eq!((report.report.body.metrics[0].value, report.changes.unwrap().metrics[0].change), (30.0, Some(10.0)));
+    let shown = bench.automations.widget(&viewer, &id).await.unwrap();
+    assert_eq!(shown.widget.spec.source.documents, [second.clone(), beside.clone()], "the form shows what is read");
+    assert_eq!(bench.automations.widgets(&viewer, &Part::default(), None).await.unwrap().0, [shown]);
+
+    // Whoever names two versions of a name means one document.
+    let both = |draft: &mut WidgetDraft| draft.documents = vec![second.clone(), first.clone()];
+    let changed = bench.automations.update_widget(&viewer, &id, both).await.unwrap();
+    assert_eq!(changed.widget.spec.source.documents, std::slice::from_ref(&second));
+    let run = bench.run_through(&viewer, &id).await;
+    assert_eq!((run.pages_collected, run.metrics), (1, 1));
+}
+
+#[tokio::test]
 async fn a_refused_host_is_told_at_once_and_a_deleted_widget_stops_and_is_forgotten() {
     let bench = bench().await;
     let viewer = bench.viewer().await;
