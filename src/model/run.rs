@@ -19,7 +19,7 @@ pub struct UnknownValue {
     text: String,
 }
 
-/// The code of the notice that pages were collected and are not in the report: it stands as long as the report does.
+/// The code of the notice that pages were collected, or documents are there, that are not in the report: it stands as long as the report does.
 pub const PAGES_NOT_READ: &str = "pages_not_read";
 
 macro_rules! words {
@@ -218,6 +218,8 @@ pub struct Run {
     pub pages_planned: u32,
     /// Pages whose text was used.
     pub pages_collected: u32,
+    /// Documents that it did not read because a run does not read so many.
+    pub documents_left_out: u32,
     /// Chunks ingested.
     pub chunks: u32,
     /// Findings of its report.

@@ -41,6 +41,18 @@ impl Store {
         .await
     }
 
+    /// How many documents a company has, each name counted once.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn count_documents(&self, company: CompanyId) -> Result<u32, StoreError> {
+        self.read("count documents", move |conn| {
+            let sql = "SELECT count(DISTINCT name) FROM documents WHERE company_id = ?1 AND deleted_at IS NULL";
+            Ok(conn.prepare_cached(sql)?.query_row([&company], |row| row.get(0))?)
+        })
+        .await
+    }
+
     /// The versions of a document's name before it, the latest first.
     ///
     /// # Errors
@@ -78,6 +90,7 @@ mod tests {
         let current = store.current_documents(company.clone(), named.clone()).await.unwrap();
         let current: Vec<(DocumentId, DocumentId)> = current.into_iter().map(|(id, document)| (id, document.id)).collect();
         assert_eq!(current, [(&first.id, &third.id), (&beside.id, &beside.id), (&third.id, &third.id)].map(|(a, b)| (a.clone(), b.clone())));
+        assert_eq!((store.count_documents(company.clone()).await.unwrap(), store.count_documents(other.clone()).await.unwrap()), (2, 0));
         assert_eq!(store.earlier_versions(&third).await.unwrap(), [second.id, first.id.clone()]);
         assert_eq!(store.current_documents(other, named).await.unwrap(), []);
         // Deleted and uploaded again it is another document: what named the old one names nothing.

@@ -25,6 +25,15 @@ const DOCUMENT_SCHEME: &str = "document:";
 /// How the reason begins why a page that was collected is not read for the report.
 const NOT_READ: &str = "not_read";
 
+/// What a run could have read, and is not in its report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Unread {
+    /// Pages that there was no memory for.
+    pub(super) pages: u32,
+    /// Documents beyond the number that a run reads.
+    pub(super) documents: u32,
+}
+
 /// What a run has collected so far, and what stood in its way.
 #[derive(Default)]
 struct Collected {
@@ -34,8 +43,8 @@ struct Collected {
     places: HashMap<String, u64>,
     /// Memory that there is for more.
     bytes_left: usize,
-    /// Pages for which there was none.
-    not_read: u32,
+    /// What is there and not read.
+    unread: Unread,
     hashes: HashSet<String>,
     failures: Vec<(String, RunError)>,
     /// Hosts that egress refused.
@@ -56,14 +65,14 @@ impl Collected {
 }
 
 impl Automations {
-    /// Collects what the run's widget names. Returns what its report is made of, and how many pages more were collected.
+    /// Collects what the run's widget names. Returns what its report is made of, and what more there was.
     pub(super) async fn collect(
         &self,
         run: &Run,
         widget: &Widget,
         budget: u32,
         stop: &CancellationToken,
-    ) -> Result<(Vec<CollectedSource>, u32), Stop> {
+    ) -> Result<(Vec<CollectedSource>, Unread), Stop> {
         let known = Arc::new(self.store().known_pages(widget.id.clone(), run.id.clone(), RUNS_KNOWN).await?);
         let collected = if widget.spec.source.source_class.is_web() {
             self.collect_web(run, widget, budget, known, stop).await?
@@ -71,7 +80,7 @@ impl Automations {
             self.collect_documents(run, widget, budget, &known, stop).await?
         };
         self.check_stop(stop)?;
-        if collected.sources.is_empty() { Err(Stop::Failed(collected.nothing(widget))) } else { Ok((collected.sources, collected.not_read)) }
+        if collected.sources.is_empty() { Err(Stop::Failed(collected.nothing(widget))) } else { Ok((collected.sources, collected.unread)) }
     }
 
     fn nothing_collected(&self) -> Collected {
@@ -191,8 +200,12 @@ impl Automations {
     ) -> Result<Collected, Stop> {
         let mut collected = self.nothing_collected();
         let library = &self.parts().library;
-        let named = library.documents(&run.company_id, &widget.spec.source.documents, budget).await?;
-        for document in named {
+        let (documents, more) = library.documents(&run.company_id, &widget.spec.source.documents, budget).await?;
+        collected.unread.documents = more;
+        if more != run.documents_left_out {
+            self.store().note_documents_left_out(run.id.clone(), more).await?;
+        }
+        for document in documents {
             self.check_stop(stop)?;
             let now = self.now();
             let mut page = RunPage {
@@ -232,7 +245,7 @@ impl Collected {
     fn take(&mut self, source: CollectedSource) -> Option<String> {
         let bytes = source.text.held_bytes();
         if bytes > self.bytes_left {
-            self.not_read += 1;
+            self.unread.pages += 1;
             return Some(format!("{NOT_READ}: the run has more text than one report is made of; this page can be recalled"));
         }
         self.bytes_left -= bytes;

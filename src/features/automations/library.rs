@@ -47,11 +47,14 @@ impl Library {
         self.texts.has_document(company, document).await
     }
 
-    /// The latest versions of the documents named, or the newest of a company's, in that order, without their texts; at most `limit`. Those that
-    /// are gone are left out.
-    pub(super) async fn documents(&self, company: &CompanyId, named: &[DocumentId], limit: u32) -> Result<Vec<Document>, StoreError> {
+    /// The latest versions of the documents named, or the newest of a company's, in that order, without their texts; at most `limit`, and how many
+    /// more there are. Those that are gone are left out.
+    pub(super) async fn documents(&self, company: &CompanyId, named: &[DocumentId], limit: u32) -> Result<(Vec<Document>, u32), StoreError> {
         if named.is_empty() {
-            return self.store.documents(company.clone(), Part { after: None, limit }).await;
+            let newest = self.store.documents(company.clone(), Part { after: None, limit }).await?;
+            let all = if newest.len() < limit as usize { 0 } else { self.store.count_documents(company.clone()).await? };
+            let more = all.saturating_sub(u32::try_from(newest.len()).unwrap_or(u32::MAX));
+            return Ok((newest, more));
         }
         let mut documents: Vec<Document> = Vec::new();
         for (_, document) in self.store.current_documents(company.clone(), named.to_vec()).await? {
@@ -60,8 +63,9 @@ impl Library {
                 documents.push(document);
             }
         }
+        let more = documents.len().saturating_sub(limit as usize);
         documents.truncate(limit as usize);
-        Ok(documents)
+        Ok((documents, u32::try_from(more).unwrap_or(u32::MAX)))
     }
 
     /// What is known of a document, or else of the version before it that a run has read.

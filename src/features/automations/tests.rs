@@ -16,6 +16,7 @@ use crate::model::schedule::Schedule;
 use crate::model::widget::{SourceClass, Visibility, WidgetDraft, testing::draft};
 use crate::services::recall::LeftOut;
 use crate::store::StoreError;
+use crate::store::testing::execute;
 
 async fn widget(bench: &Bench, viewer: &Viewer, draft: WidgetDraft) -> WidgetId {
     bench.automations.create_widget(viewer, draft).await.unwrap().widget.id
@@ -563,6 +564,28 @@ async fn a_run_reads_what_it_has_memory_for_and_says_what_it_left_out() {
     let events = bench.store.events_after(run.id.to_string(), 0, 1_000).await.unwrap();
     let told: Vec<_> = events.iter().filter(|event| event.kind == "ingest").map(|event| event.data["notice"]["code"].clone()).collect();
     assert_eq!(told, vec![json!("pages_not_read"); told.len()], "at every step");
+}
+
+#[tokio::test]
+async fn a_run_over_all_documents_says_how_many_it_did_not_read() {
+    let bench = bench().await;
+    let viewer = bench.viewer().await;
+    let sql = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 502)
+               INSERT INTO documents (id, company_id, name, media_type, size_bytes, version, content_hash, state, uploaded_by, uploaded_at)
+               SELECT substr(?3, 1, length(?3) - 4) || printf('%04d', i), ?1, 'old ' || i, 'text/plain', 0, 1, '00', 'ready', ?2, i FROM n";
+    execute(&bench.store, sql, (viewer.company.clone(), viewer.user.clone(), DocumentId::new(&bench.seams))).await;
+    bench.document(&viewer, "Leave=30").await;
+    let all = WidgetDraft { source_class: SourceClass::CompanyDocs, urls: vec![], ..draft() };
+    let id = widget(&bench, &viewer, all).await;
+    *bench.world.script.ingest_waits.lock().unwrap() = Some(RunError::new("insufficient_tokens", "wait", "wait"));
+    let run = bench.run_through(&viewer, &id).await;
+    assert_eq!((run.state, run.pages_collected, run.documents_left_out), (RunState::Succeeded, 1, 3));
+    assert_eq!(run.notice.unwrap().code, "insufficient_tokens");
+    *bench.world.script.ingest_waits.lock().unwrap() = None;
+    bench.world.clock.advance(Duration::from_secs(600));
+    bench.automations.ingest_waiting().await.unwrap();
+    let notice = bench.store.run(viewer.company.clone(), run.id).await.unwrap().unwrap().notice.unwrap();
+    assert_eq!((notice.code.as_str(), notice.message.as_str()), ("pages_not_read", "3 documents are not in the report: a run reads the newest 500."));
 }
 
 #[tokio::test]
