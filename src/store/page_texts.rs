@@ -27,11 +27,9 @@ pub struct KeptText {
 }
 
 impl Store {
-    /// Keeps texts. One that is there already takes the newer place, title and time.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn put_page_texts(&self, company: CompanyId, texts: Vec<KeptText>) -> Result<(), StoreError> {
+    /// Keeps texts that nothing needs. One that is there already takes the newer place, title and time.
+    #[cfg(test)]
+    pub(crate) async fn put_page_texts(&self, company: CompanyId, texts: Vec<KeptText>) -> Result<(), StoreError> {
         self.write("keep texts", move |tx| texts.iter().try_for_each(|text| put_in(tx, &company, text))).await
     }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension};
 
+use super::page_texts::{self, KeptText};
 use super::runs::tell;
 use super::{Store, StoreError};
 use crate::model::ids::{CompanyId, RunId, WidgetId};
@@ -11,13 +12,17 @@ use crate::model::run::{KnownPage, PageFate, Run, RunPage};
 use crate::model::run_event::RunEvent;
 
 impl Store {
-    /// Keeps the fate of a page and tells the run's followers. A page that an earlier attempt of the run met is replaced.
+    /// Keeps the fate of a page with its text, if it has one, and tells the run's followers: all or nothing, so that a text is never there without
+    /// what needs it. A page that an earlier attempt of the run met is replaced.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn record_page(&self, run: &Run, page: RunPage, budget: u32) -> Result<(), StoreError> {
+    pub async fn record_page(&self, run: &Run, page: RunPage, text: Option<KeptText>, budget: u32) -> Result<(), StoreError> {
         let (id, company, widget) = (run.id.clone(), run.company_id.clone(), run.widget_id.clone());
         self.write("record page", move |tx| {
+            if let Some(text) = &text {
+                page_texts::put_in(tx, &company, text)?;
+            }
             let known: Option<(i64, PageFate)> = tx
                 .prepare_cached("SELECT position, fate FROM run_pages WHERE widget_id = ?1 AND url = ?2 AND run_id = ?3")?
                 .query_row((&widget, &page.url, &id), |row| Ok((row.get(0)?, row.get(1)?)))
@@ -157,10 +162,10 @@ mod tests {
         let widget = widget(&company(&store, 1).await);
         store.insert_widget(widget.clone(), None).await.unwrap();
         let QueueOutcome::Queued(run) = store.queue_run(new_run(&widget)).await.unwrap() else { panic!("not queued") };
-        store.record_page(&run, page("http://a/1", PageFate::New, "h1"), 5).await.unwrap();
-        store.record_page(&run, page("http://a/2", PageFate::Failed, "h2"), 5).await.unwrap();
-        store.record_page(&run, page("http://a/1", PageFate::New, "h1"), 5).await.unwrap();
-        store.record_page(&run, page("http://a/2", PageFate::New, "h2"), 5).await.unwrap();
+        store.record_page(&run, page("http://a/1", PageFate::New, "h1"), None, 5).await.unwrap();
+        store.record_page(&run, page("http://a/2", PageFate::Failed, "h2"), None, 5).await.unwrap();
+        store.record_page(&run, page("http://a/1", PageFate::New, "h1"), None, 5).await.unwrap();
+        store.record_page(&run, page("http://a/2", PageFate::New, "h2"), None, 5).await.unwrap();
         let (first, second) = ((1, page("http://a/1", PageFate::New, "h1")), (2, page("http://a/2", PageFate::New, "h2")));
         let pages = |after, limit| store.run_pages(widget.company_id.clone(), run.id.clone(), after, limit);
         assert_eq!(pages(0, 10).await.unwrap(), [first.clone(), second.clone()]);
@@ -172,6 +177,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_pages_text_is_there_with_the_page_or_not_at_all() {
+        let (store, _folder) = testing::store();
+        let widget = widget(&company(&store, 1).await);
+        store.insert_widget(widget.clone(), None).await.unwrap();
+        let QueueOutcome::Queued(run) = store.queue_run(new_run(&widget)).await.unwrap() else { panic!("not queued") };
+        let text = |hash: &str| KeptText {
+            content_hash: hash.into(),
+            url: Some("http://a/1".into()),
+            document_id: None,
+            title: "T".into(),
+            text: "Hello".into(),
+            structure_json: "{}".into(),
+            collected_at: Timestamp::from_millis(1),
+        };
+        store.record_page(&run, page("http://a/1", PageFate::New, "h1"), Some(text("h1")), 5).await.unwrap();
+        let late = Timestamp::from_millis(i64::MAX);
+        assert_eq!(store.prune_page_texts(late, 9).await.unwrap(), 0, "however late the look for unneeded texts comes");
+        assert!(store.page_text(widget.company_id.clone(), "h1".into()).await.unwrap().is_some());
+        let gone = Run { id: RunId::new(&crate::base::seams::Seams::system()), ..*run };
+        assert!(store.record_page(&gone, page("http://a/2", PageFate::New, "h2"), Some(text("h2")), 5).await.is_err());
+        assert!(store.page_text(widget.company_id, "h2".into()).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
     async fn the_last_runs_pages_are_known_and_this_runs_own_win() {
         let (store, _folder) = testing::store();
         let widget = widget(&company(&store, 1).await);
@@ -179,14 +208,14 @@ mod tests {
         let now = widget.created_at;
         store.queue_run(new_run(&widget)).await.unwrap();
         let first = store.claim_next_run(now).await.unwrap().unwrap();
-        store.record_page(&first, page("http://a/1", PageFate::New, "old"), 5).await.unwrap();
-        store.record_page(&first, page("http://a/2", PageFate::New, "same"), 5).await.unwrap();
+        store.record_page(&first, page("http://a/1", PageFate::New, "old"), None, 5).await.unwrap();
+        store.record_page(&first, page("http://a/2", PageFate::New, "same"), None, 5).await.unwrap();
         let finish = |tx: &Connection| Ok(tx.execute("UPDATE widget_runs SET state = 'succeeded'", [])?);
         store.write("finish", finish).await.unwrap();
         store.queue_run(new_run(&widget)).await.unwrap();
         let second = store.claim_next_run(now).await.unwrap().unwrap();
         assert_eq!(second.state, RunState::Collecting);
-        store.record_page(&second, page("http://a/1", PageFate::Changed, "new"), 5).await.unwrap();
+        store.record_page(&second, page("http://a/1", PageFate::Changed, "new"), None, 5).await.unwrap();
 
         let known = store.known_pages(widget.id.clone(), second.id, 2).await.unwrap();
         assert_eq!(known.len(), 2);

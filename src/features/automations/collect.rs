@@ -14,6 +14,7 @@ use crate::model::ids::DocumentId;
 use crate::model::report::SourceRef;
 use crate::model::run::{KnownPage, PageFate, Run, RunError, RunPage};
 use crate::model::widget::{SourceClass, Widget};
+use crate::services::collect::texts::kept_text;
 
 /// Pages that may wait to be kept before the collector is slowed down.
 const MET_WAITING: usize = 8;
@@ -153,6 +154,7 @@ impl Automations {
             last_modified: met.last_modified,
             fetched_at: met.at,
         };
+        let mut kept = None;
         match met.outcome {
             MetOutcome::Skipped(reason) => {
                 collected.skipped.push((url, reason.clone()));
@@ -174,7 +176,7 @@ impl Automations {
                     let title = text.title_or(met.final_url.as_str());
                     let source = SourceRef { url: Some(met.final_url.to_string()), document_id: None, title, page_number: None };
                     let source = CollectedSource { source, text, content_hash: content_hash.clone(), collected_at: met.at };
-                    self.parts().library.keep(&run.company_id, &source).await?;
+                    kept = Some(kept_text(&source.source, &source.text, source.collected_at)?);
                     page.fate = KnownPage::fate(known.get(&url), &content_hash);
                     collected.places.insert(content_hash.clone(), met.place);
                     page.reason = collected.take(source);
@@ -185,7 +187,7 @@ impl Automations {
                 page.content_hash = Some(content_hash);
             }
         }
-        self.store().record_page(run, page, budget).await?;
+        self.store().record_page(run, page, kept, budget).await?;
         self.tell(&run.id);
         Ok(())
     }
@@ -233,7 +235,7 @@ impl Automations {
                     collected.skipped.push((page.url.clone(), reason));
                 }
             }
-            self.store().record_page(run, page, budget).await?;
+            self.store().record_page(run, page, None, budget).await?;
             self.tell(&run.id);
         }
         Ok(collected)

@@ -9,6 +9,8 @@ use crate::model::ids::{CompanyId, DocumentId};
 use crate::model::part::Part;
 use crate::model::report::SourceRef;
 use crate::model::run::KnownPage;
+#[cfg(test)]
+use crate::services::collect::texts::kept_text;
 use crate::services::collect::texts::{KeptPage, PageTexts};
 use crate::store::{Store, StoreError};
 
@@ -26,9 +28,11 @@ impl Library {
         Self { texts: PageTexts::new(store.clone()), store }
     }
 
-    /// Keeps a page's text.
+    /// Keeps a page's text without a page of a run.
+    #[cfg(test)]
     pub(super) async fn keep(&self, company: &CompanyId, source: &CollectedSource) -> Result<(), StoreError> {
-        self.texts.keep(company, &source.source, &source.text, source.collected_at).await.map(|_| ())
+        let kept = kept_text(&source.source, &source.text, source.collected_at)?;
+        self.store.put_page_texts(company.clone(), vec![kept]).await
     }
 
     /// The text of a content hash.
