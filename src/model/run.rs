@@ -247,6 +247,8 @@ pub struct RunPage {
     pub url: String,
     /// Where its text is from when a redirect led elsewhere: what evidence names.
     pub final_url: Option<String>,
+    /// Its title, if it has text.
+    pub title: Option<String>,
     /// What became of it.
     pub fate: PageFate,
     /// Why it was left out or could not be had.
@@ -268,6 +270,10 @@ pub struct RunPage {
 /// What is known of a page from an earlier visit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownPage {
+    /// Where its text was from when a redirect led elsewhere.
+    pub final_url: Option<String>,
+    /// Its title.
+    pub title: Option<String>,
     /// SHA-256 of its canonical text.
     pub content_hash: String,
     /// For a conditional request.

@@ -34,9 +34,9 @@ impl Store {
             };
             tx.prepare_cached(
                 "INSERT INTO run_pages (run_id, position, company_id, widget_id, url, fate, reason, status, bytes, content_hash, etag, last_modified,
-                   fetched_at, final_url) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)
+                   fetched_at, final_url, title) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)
                  ON CONFLICT (run_id, position) DO UPDATE SET fate = ?6, reason = ?7, status = ?8, bytes = ?9, content_hash = ?10, etag = ?11,
-                   last_modified = ?12, fetched_at = ?13, final_url = ?14",
+                   last_modified = ?12, fetched_at = ?13, final_url = ?14, title = ?15",
             )?
             .execute(rusqlite::params![
                 id,
@@ -53,6 +53,7 @@ impl Store {
                 page.last_modified,
                 page.fetched_at,
                 page.final_url,
+                page.title,
             ])?;
             let change = i64::from(page.fate.is_collected()) - i64::from(was_collected);
             let n: u32 = tx
@@ -70,7 +71,7 @@ impl Store {
     pub async fn run_pages(&self, company: CompanyId, run: RunId, after: i64, limit: u32) -> Result<Vec<(i64, RunPage)>, StoreError> {
         self.read("list run pages", move |conn| {
             let mut statement = conn.prepare_cached(
-                "SELECT url, fate, reason, status, bytes, content_hash, etag, last_modified, fetched_at, position, final_url FROM run_pages
+                "SELECT url, fate, reason, status, bytes, content_hash, etag, last_modified, fetched_at, position, final_url, title FROM run_pages
                  WHERE run_id = ?1 AND company_id = ?2 AND position > ?3 ORDER BY position LIMIT ?4",
             )?;
             let mut rows = statement.query((&run, &company, after, limit))?;
@@ -79,6 +80,7 @@ impl Store {
                 let page = RunPage {
                     url: row.get(0)?,
                     final_url: row.get(10)?,
+                    title: row.get(11)?,
                     fate: row.get(1)?,
                     reason: row.get(2)?,
                     status: row.get(3)?,
@@ -107,7 +109,7 @@ impl Store {
                    SELECT id, queued_at, 0 AS own FROM
                      (SELECT id, queued_at FROM widget_runs WHERE widget_id = ?1 AND state = 'succeeded' ORDER BY queued_at DESC, id DESC LIMIT ?3) AS r
                    UNION ALL SELECT id, queued_at, 1 FROM widget_runs WHERE id = ?2)
-                 SELECT p.url, p.content_hash, p.etag, p.last_modified, p.fate, v.own FROM visits v JOIN run_pages p ON p.run_id = v.id
+                 SELECT p.url, p.content_hash, p.etag, p.last_modified, p.fate, v.own, p.final_url, p.title FROM visits v JOIN run_pages p ON p.run_id = v.id
                  WHERE p.content_hash IS NOT NULL AND p.fate IN ('new', 'changed', 'unchanged') ORDER BY v.own, v.queued_at, v.id, p.position",
             )?;
             let mut rows = statement.query((&widget, &this_run, runs))?;
@@ -115,6 +117,8 @@ impl Store {
             while let Some(row) = rows.next()? {
                 let fate: PageFate = row.get(4)?;
                 let page = KnownPage {
+                    final_url: row.get(6)?,
+                    title: row.get(7)?,
                     content_hash: row.get(1)?,
                     etag: row.get(2)?,
                     last_modified: row.get(3)?,
@@ -144,6 +148,7 @@ mod tests {
     fn page(url: &str, fate: PageFate, hash: &str) -> RunPage {
         RunPage {
             final_url: None,
+            title: Some("T".into()),
             url: url.into(),
             fate,
             reason: None,

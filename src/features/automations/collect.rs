@@ -145,6 +145,7 @@ impl Automations {
         let mut page = RunPage {
             final_url: (met.final_url != met.url).then(|| met.final_url.to_string()),
             url: url.clone(),
+            title: None,
             fate: PageFate::Skipped,
             reason: None,
             status: met.status,
@@ -172,8 +173,9 @@ impl Automations {
             }
             MetOutcome::Text(text) => {
                 let content_hash = text.content_hash();
+                let title = text.title_or(met.final_url.as_str());
+                page.title = Some(title.clone());
                 if collected.hashes.insert(content_hash.clone()) {
-                    let title = text.title_or(met.final_url.as_str());
                     let source = SourceRef { url: Some(met.final_url.to_string()), document_id: None, title, page_number: None };
                     let source = CollectedSource { source, text, content_hash: content_hash.clone(), collected_at: met.at };
                     kept = Some(kept_text(&source.source, &source.text, source.collected_at)?);
@@ -213,6 +215,7 @@ impl Automations {
             let mut page = RunPage {
                 url: page_of(&document.id),
                 final_url: None,
+                title: Some(document.name.clone()),
                 fate: PageFate::Skipped,
                 reason: None,
                 status: None,

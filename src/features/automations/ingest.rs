@@ -145,7 +145,7 @@ impl Automations {
             };
             beyond.unread.pages += u32::from(is_not_read(&page));
             let Some(content_hash) = page.content_hash.filter(|_| page.fate.is_collected()) else { continue };
-            let Some((title, text)) = self.parts().library.plain(&run.company_id, &content_hash).await? else { continue };
+            let Some(text) = self.parts().library.plain(&run.company_id, &content_hash).await? else { continue };
             if text.len() > bytes_left {
                 beyond.not_recalled += 1;
                 continue;
@@ -153,6 +153,7 @@ impl Automations {
             bytes_left -= text.len();
             let source = cited.get(content_hash.as_str()).map(|source| SourceRef::clone(source)).unwrap_or_else(|| {
                 let document_id = document_of(&page.url);
+                let title = page.title.unwrap_or_else(|| page.url.clone());
                 let url = document_id.is_none().then_some(page.url);
                 SourceRef { url, document_id, title, page_number: None }
             });

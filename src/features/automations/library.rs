@@ -40,10 +40,10 @@ impl Library {
         self.texts.get(company, content_hash).await
     }
 
-    /// The title and the canonical text of a content hash.
-    pub(super) async fn plain(&self, company: &CompanyId, content_hash: &str) -> Result<Option<(String, String)>, StoreError> {
+    /// The canonical text of a content hash.
+    pub(super) async fn plain(&self, company: &CompanyId, content_hash: &str) -> Result<Option<String>, StoreError> {
         let kept = self.store.page_text(company.clone(), content_hash.to_owned()).await?;
-        Ok(kept.map(|kept| (kept.title, kept.text)))
+        Ok(kept.map(|kept| kept.text))
     }
 
     /// Whether a company has a document.
