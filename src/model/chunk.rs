@@ -113,6 +113,17 @@ text_enum! {
     }
 }
 
+impl Origin {
+    /// Added to the cosine of its chunks: what a company uploaded is preferred a little to what was collected.
+    #[must_use]
+    pub const fn boost(self) -> f32 {
+        match self {
+            Self::Document => 0.15,
+            Self::Automation => 0.10,
+        }
+    }
+}
+
 text_enum! {
     /// What a chunk is.
     ChunkType {
@@ -221,13 +232,15 @@ pub struct Chunk {
     pub tokens: u32,
     /// The embedding model.
     pub embedding_model: String,
+    /// Whether a later version of its document says something else.
+    pub outdated: bool,
 }
 
 impl Chunk {
-    /// How old it is at `now`, for its kind.
+    /// How old it is at `now`, for its kind. What a later version of its document has replaced is stale, however young it is.
     #[must_use]
     pub fn freshness(&self, now: Timestamp) -> Freshness {
-        Freshness::at(now, self.body.collected_at, self.body.stale_after_hours)
+        if self.outdated { Freshness::Stale } else { Freshness::at(now, self.body.collected_at, self.body.stale_after_hours) }
     }
 
     /// The citation `[n]` of this chunk by a quote from it.

@@ -19,7 +19,7 @@ pub struct UnknownValue {
     text: String,
 }
 
-/// The code of the notice that pages were collected and are not in the report: it stands as long as the report does.
+/// The code of the notice that pages were collected, or documents are there, that are not in the report: it stands as long as the report does.
 pub const PAGES_NOT_READ: &str = "pages_not_read";
 
 macro_rules! words {
@@ -218,6 +218,8 @@ pub struct Run {
     pub pages_planned: u32,
     /// Pages whose text was used.
     pub pages_collected: u32,
+    /// Documents that it did not read because a run does not read so many.
+    pub documents_left_out: u32,
     /// Chunks ingested.
     pub chunks: u32,
     /// Findings of its report.
@@ -245,6 +247,8 @@ pub struct RunPage {
     pub url: String,
     /// Where its text is from when a redirect led elsewhere: what evidence names.
     pub final_url: Option<String>,
+    /// Its title, if it has text.
+    pub title: Option<String>,
     /// What became of it.
     pub fate: PageFate,
     /// Why it was left out or could not be had.
@@ -266,6 +270,10 @@ pub struct RunPage {
 /// What is known of a page from an earlier visit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownPage {
+    /// Where its text was from when a redirect led elsewhere.
+    pub final_url: Option<String>,
+    /// Its title.
+    pub title: Option<String>,
     /// SHA-256 of its canonical text.
     pub content_hash: String,
     /// For a conditional request.

@@ -8,13 +8,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
-use rusqlite::{Connection, OptionalExtension, ToSql, named_params};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params};
 
 use super::chunks::{SELECT_CHUNK, VISIBLE, VISIBLE_JOIN, company_number, read_chunk};
+use super::document_versions::outdated;
 use super::vector_scan::{CompanyVectors, MARGIN, VectorScan};
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
-use crate::model::chunk::{Chunk, ChunkId};
+use crate::model::chunk::{Chunk, ChunkId, Origin};
 use crate::model::ids::{CompanyId, UserId, WidgetId};
 
 /// Candidates of one kind of search before those that stand are listed first; sqlite-vec gives no more at once.
@@ -44,7 +45,7 @@ pub struct ChunkQuery {
 /// What was found.
 #[derive(Clone, Debug, Default)]
 pub struct ChunkMatches {
-    /// The nearest by vector, nearest first.
+    /// The best by the cosine of their vectors and the boost of their origin, best first.
     pub by_vector: Vec<ChunkId>,
     /// The best by words (BM25), best first.
     pub by_words: Vec<ChunkId>,
@@ -90,22 +91,34 @@ struct Look<'a> {
     number: u32,
     /// All that the query's own limits let through, in order; `None` when it sets none.
     narrow: Option<Vec<i64>>,
-    /// Whether a chunk stands; `None` when it is gone.
-    judged: HashMap<ChunkId, Option<bool>>,
+    /// What is known of a chunk; `None` when it is gone.
+    judged: HashMap<ChunkId, Option<Judged>>,
+}
+
+#[derive(Clone, Copy)]
+struct Judged {
+    stands: bool,
+    origin: Origin,
 }
 
 /// A chunk and how good it is: more is better.
 type Hit = (ChunkId, f64);
 
-/// Whether `c` says what is so: no later run, which can be recalled, found its page with other contents, or gone. A page that a later run did not
-/// meet says what it said.
-const CURRENT: &str = "NOT EXISTS (SELECT 1 FROM widget_runs mine JOIN widget_runs later ON later.widget_id = mine.widget_id
+/// Whether `c` says what is so: no later run, which can be recalled, found its page with other contents, or gone, and its document has no later
+/// version that says something else. A page that a later run did not meet says what it said. A document's own passages are shown as outdated
+/// until those of the later version are there.
+const CURRENT: &str = concat!(
+    "NOT EXISTS (SELECT 1 FROM widget_runs mine JOIN widget_runs later ON later.widget_id = mine.widget_id
       AND later.queued_at > mine.queued_at JOIN run_pages p
         ON (p.run_id = later.id AND p.url = json_extract(c.source_urls, '$[0]'))
         OR (p.run_id = later.id AND p.final_url = json_extract(c.source_urls, '$[0]'))
-    WHERE mine.id = c.run_id AND later.ingest = 'done' AND (p.content_hash <> c.content_hash OR p.status IN (404, 410)))";
+    WHERE mine.id = c.run_id AND later.ingest = 'done' AND (p.content_hash <> c.content_hash OR p.status IN (404, 410)))
+    AND (c.origin = 'document' OR NOT ",
+    outdated!(),
+    ")"
+);
 
-static JUDGE: LazyLock<String> = LazyLock::new(|| format!("SELECT {VISIBLE} AND {CURRENT} FROM chunks c {VISIBLE_JOIN} WHERE c.id = :id"));
+static JUDGE: LazyLock<String> = LazyLock::new(|| format!("SELECT {VISIBLE} AND {CURRENT}, c.origin FROM chunks c {VISIBLE_JOIN} WHERE c.id = :id"));
 
 impl Look<'_> {
     /// The best that stand (the viewer may see them, and they say what is so) of what `find` finds: so many as are wanted, unless there are
@@ -128,7 +141,7 @@ impl Look<'_> {
                 if goodness < least {
                     break;
                 }
-                if self.stands(id)? {
+                if self.judge(id)?.is_some_and(|judged| judged.stands) {
                     standing.push(id);
                     if standing.len() == limit {
                         least = goodness - margin;
@@ -146,14 +159,15 @@ impl Look<'_> {
         }
     }
 
-    fn stands(&mut self, id: ChunkId) -> Result<bool, StoreError> {
+    fn judge(&mut self, id: ChunkId) -> Result<Option<Judged>, StoreError> {
         if let Some(known) = self.judged.get(&id) {
-            return Ok(known.unwrap_or(false));
+            return Ok(*known);
         }
         let parameters = named_params! {":id": id.number(), ":viewer": self.query.viewer};
-        let judged = self.conn.prepare_cached(&JUDGE)?.query_row(parameters, |row| row.get(0)).optional()?;
+        let judge = |row: &Row<'_>| Ok(Judged { stands: row.get(0)?, origin: row.get(1)? });
+        let judged = self.conn.prepare_cached(&JUDGE)?.query_row(parameters, judge).optional()?;
         self.judged.insert(id, judged);
-        Ok(judged.unwrap_or(false))
+        Ok(judged)
     }
 }
 
@@ -189,7 +203,7 @@ fn ids_within(conn: &Connection, query: &ChunkQuery, join: &str, and: &str, own:
     Ok(ids)
 }
 
-/// The nearest vectors of the company with their cosines. Exact: every vector of the company is compared.
+/// The best vectors of the company, by cosine and the boost of their origin, with their cosines. Exact: every vector of the company is compared.
 fn by_vector(look: &mut Look<'_>, vectors: &VectorScan) -> Result<Vec<(ChunkId, f32)>, StoreError> {
     let (conn, query, number) = (look.conn, look.query, look.number);
     let Some(last) = last_id(conn, &query.company, number)? else { return Ok(Vec::new()) };
@@ -203,15 +217,17 @@ fn by_vector(look: &mut Look<'_>, vectors: &VectorScan) -> Result<Vec<(ChunkId, 
         look.standing(0.0, by_sqlite_vec)?
     };
     if look.judged.values().any(Option::is_none) {
-        company.write().keep(&ids_after(conn, &query.company, None, last)?, last);
+        let there: Vec<i64> = ids_after(conn, &query.company, None, last)?.into_iter().map(|(id, _)| id).collect();
+        company.write().keep(&there, last);
     }
     let mut near = Vec::with_capacity(ids.len());
     for id in ids {
-        near.extend(vector(conn, id)?.map(|vector| (id, cosine(&vector, &query.vector))));
+        if let Some((vector, Judged { origin, .. })) = vector(conn, id)?.zip(look.judge(id)?) {
+            near.push((id, cosine(&vector, &query.vector), origin));
+        }
     }
-    nearest_first(&mut near);
-    near.truncate(usize::from(query.limit));
-    Ok(near)
+    best_first(&mut near);
+    Ok(near.into_iter().take(usize::from(query.limit)).map(|(id, cosine, _)| (id, cosine)).collect())
 }
 
 /// The last id that the company has given to a chunk, in this snapshot.
@@ -248,9 +264,9 @@ fn catch_up(
         return Ok(false);
     }
     rows.reserve(ids.len());
-    for id in ids {
+    for (id, origin) in ids {
         if let Some(vector) = vector(conn, ChunkId::from_number(id))? {
-            rows.push(id, &vector);
+            rows.push(id, origin, &vector);
         }
     }
     rows.saw(last);
@@ -259,37 +275,60 @@ fn catch_up(
     Ok(true)
 }
 
-/// A company's ids up to `last`, in order: all, or those after one.
-fn ids_after(conn: &Connection, company: &CompanyId, after: Option<i64>, last: i64) -> Result<Vec<i64>, StoreError> {
-    // All are read from the small index by company and hash, a few from the table itself.
+/// A company's ids up to `last`, in order, with their origins: all, or those after one.
+fn ids_after(conn: &Connection, company: &CompanyId, after: Option<i64>, last: i64) -> Result<Vec<(i64, Origin)>, StoreError> {
+    // All are read from the small index by company and origin, a few from the table itself.
     let mut statement = match after {
-        None => conn.prepare_cached("SELECT id FROM chunks WHERE company_id = ?3 AND id > ?1 AND id <= ?2")?,
-        Some(_) => conn.prepare_cached("SELECT id FROM chunks WHERE id > ?1 AND id <= ?2 AND +company_id = ?3")?,
+        None => conn.prepare_cached("SELECT id, origin FROM chunks WHERE company_id = ?3 AND id > ?1 AND id <= ?2")?,
+        Some(_) => conn.prepare_cached("SELECT id, origin FROM chunks WHERE id > ?1 AND id <= ?2 AND +company_id = ?3")?,
     };
-    let mut ids: Vec<i64> = statement.query_map((after.unwrap_or(0), last, company), |row| row.get(0))?.collect::<Result<_, _>>()?;
-    ids.sort_unstable();
+    let found = statement.query_map((after.unwrap_or(0), last, company), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut ids: Vec<(i64, Origin)> = found.collect::<Result<_, _>>()?;
+    ids.sort_unstable_by_key(|(id, _)| *id);
     Ok(ids)
 }
 
-/// The nearest by sqlite-vec alone, which reads all vectors of the company from the database.
+/// The best by sqlite-vec alone, which reads all vectors of the company from the database. It knows no boosts, so the nearest of each origin are
+/// asked for: the best of these are the best of all.
 fn by_sqlite_vec(look: &Look<'_>, wanted: usize, only: Option<&[i64]>) -> Result<Vec<Hit>, StoreError> {
-    let filter = if only.is_some() { "AND id IN (SELECT value FROM json_each(:only))" } else { "AND :only IS NULL" };
+    let mut has = look.conn.prepare_cached("SELECT 1 FROM chunks WHERE company_id = ?1 AND origin = ?2 LIMIT 1")?;
+    let mut origins = vec![Origin::Document, Origin::Automation];
+    for origin in [Origin::Document, Origin::Automation] {
+        if !has.exists((&look.query.company, origin))? {
+            origins.retain(|other| *other != origin);
+        }
+    }
+    let only = only.map(serde_json::to_string).transpose()?;
+    let filter = match (&only, origins.len()) {
+        (None, 2) => "AND :only IS NULL AND id IN (SELECT c.id FROM chunks c WHERE c.company_id = :company AND c.origin = :origin)",
+        (None, _) => "AND :only IS NULL AND :origin IS NOT NULL AND :company IS NOT NULL",
+        (Some(_), _) => {
+            "AND id IN (SELECT c.id FROM json_each(:only) CROSS JOIN chunks c ON c.id = value WHERE +c.company_id = :company AND +c.origin = :origin)"
+        }
+    };
     let sql = format!("SELECT id, distance FROM chunk_vectors WHERE embedding MATCH :vector AND k = :limit AND company = :number {filter}");
-    let (vector, only) = (bytes(&look.query.vector), only.map(serde_json::to_string).transpose()?);
-    let parameters = named_params! {":vector": vector, ":limit": count(wanted), ":number": look.number, ":only": only};
+    let vector = bytes(&look.query.vector);
     let mut statement = look.conn.prepare_cached(&sql)?;
-    let nearest = statement.query_map(parameters, |row| {
-        let distance: f64 = row.get(1)?;
-        // Of unit vectors, |a - b|² = 2 - 2·cos.
-        Ok((ChunkId::from_number(row.get(0)?), 1.0 - distance * distance / 2.0))
-    })?;
-    let mut nearest: Vec<Hit> = nearest.collect::<Result<_, _>>()?;
-    nearest.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    Ok(nearest)
+    let mut best: Vec<Hit> = Vec::new();
+    for origin in origins {
+        let parameters = named_params! {
+            ":vector": vector, ":limit": count(wanted), ":number": look.number, ":only": only, ":company": look.query.company, ":origin": origin,
+        };
+        let nearest = statement.query_map(parameters, |row| {
+            let distance: f64 = row.get(1)?;
+            // Of unit vectors, |a - b|² = 2 - 2·cos.
+            Ok((ChunkId::from_number(row.get(0)?), 1.0 - distance * distance / 2.0 + f64::from(origin.boost())))
+        })?;
+        best.extend(nearest.collect::<Result<Vec<Hit>, _>>()?);
+    }
+    best.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    best.truncate(wanted);
+    Ok(best)
 }
 
-fn nearest_first(found: &mut [(ChunkId, f32)]) {
-    found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+fn best_first(found: &mut [(ChunkId, f32, Origin)]) {
+    let score = |(_, cosine, origin): &(ChunkId, f32, Origin)| cosine + origin.boost();
+    found.sort_by(|a, b| score(b).total_cmp(&score(a)).then(a.0.cmp(&b.0)));
 }
 
 /// The cosine of two unit vectors.

@@ -1,10 +1,14 @@
 //! What searches find, and do not.
 
 use super::super::chunks::ChunkOwner;
-use super::super::chunks::testing::{MODEL, chunk, pointing, run};
+use super::super::chunks::testing::{MODEL, chunk as new_chunk, pointing, run};
 use super::*;
+use std::collections::HashSet;
+
 use crate::base::random::{Random, SeededRandom};
 use crate::model::ids::RunId;
+use crate::store::chunks::NewChunk;
+use crate::store::documents::testing::new_document;
 use crate::store::testing::{store, user_and_company};
 
 fn query(company: &CompanyId, viewer: &UserId, axis: usize, words: &[&str]) -> ChunkQuery {
@@ -25,7 +29,7 @@ async fn both_searches_stay_within_the_company() {
     let (store, _folder) = store();
     let (user, company) = user_and_company(&store).await;
     let (stranger, foreign) = user_and_company(&store).await;
-    let near = |text: &str, axis, rest| chunk(None, 0, text, pointing(axis, rest));
+    let near = |text: &str, axis, rest| new_chunk(None, 0, text, pointing(axis, rest));
     let texts = [near("Salmon return.", 1, 0.5), near("The Rhine floods.", 1, 0.1), near("Rhine barges.", 2, 0.0), near("Wind.", 3, 0.0)];
     let own = store.insert_chunks(company.clone(), MODEL, texts.to_vec()).await.unwrap();
     let theirs = store.insert_chunks(foreign.clone(), MODEL, vec![near("The Rhine floods.", 1, 0.0)]).await.unwrap();
@@ -45,11 +49,11 @@ async fn restrictions_choose_before_the_nearest_are_taken() {
     let (other, _) = user_and_company(&store).await;
     let (secret, secret_run, _) = run(&store, &company, &user, None, 0).await;
     let (open, open_run, _) = run(&store, &company, &user, None, 0).await;
-    let hidden: Vec<_> = (0..8).map(|i| chunk(Some((&secret, &secret_run)), i, "Rhine level.", pointing(0, 0.0))).collect();
+    let hidden: Vec<_> = (0..8).map(|i| new_chunk(Some((&secret, &secret_run)), i, "Rhine level.", pointing(0, 0.0))).collect();
     let hidden = store.insert_chunks(company.clone(), MODEL, hidden).await.unwrap();
-    let mut recent = chunk(Some((&open, &open_run)), 0, "Rhine level today.", pointing(0, 0.3));
+    let mut recent = new_chunk(Some((&open, &open_run)), 0, "Rhine level today.", pointing(0, 0.3));
     recent.body.collected_at = Timestamp::from_millis(5_000);
-    let seen = store.insert_chunks(company.clone(), MODEL, vec![recent, chunk(None, 0, "Rhine atlas.", pointing(0, 0.6))]).await.unwrap();
+    let seen = store.insert_chunks(company.clone(), MODEL, vec![recent, new_chunk(None, 0, "Rhine atlas.", pointing(0, 0.6))]).await.unwrap();
     let id = secret.clone();
     store.write("hide", move |tx| Ok(tx.execute("UPDATE widgets SET visibility = 'private' WHERE id = ?1", [id])?)).await.unwrap();
     let search = |query: ChunkQuery| async { store.search_chunks(query).await.unwrap() };
@@ -84,10 +88,11 @@ async fn compared(store: &Store, query: &ChunkQuery) -> Vec<ChunkId> {
     let comparison = move |conn: &Connection| {
         let mut near = Vec::new();
         for id in all_standing(conn, &query)?.into_iter().map(ChunkId::from_number) {
-            near.extend(vector(conn, id)?.map(|vector| (id, cosine(&vector, &query.vector))));
+            let origin = chunk(conn, id)?.unwrap().body.origin;
+            near.extend(vector(conn, id)?.map(|vector| (id, cosine(&vector, &query.vector), origin)));
         }
-        nearest_first(&mut near);
-        Ok(near.into_iter().take(usize::from(query.limit)).map(|(id, _)| id).collect())
+        best_first(&mut near);
+        Ok(near.into_iter().take(usize::from(query.limit)).map(|(id, ..)| id).collect())
     };
     store.read("compare", comparison).await.unwrap()
 }
@@ -103,7 +108,7 @@ async fn the_search_is_exact_whatever_comes_goes_and_is_hidden() {
     let id = secret.clone();
     store.write("hide", move |tx| Ok(tx.execute("UPDATE widgets SET visibility = 'private' WHERE id = ?1", [id])?)).await.unwrap();
     let put = |of: Option<(WidgetId, RunId)>, count: u32| {
-        let chunks: Vec<_> = (0..count).map(|i| chunk(of.as_ref().map(|(widget, run)| (widget, run)), i, "Rhine.", crowded(&random))).collect();
+        let chunks: Vec<_> = (0..count).map(|i| new_chunk(of.as_ref().map(|(widget, run)| (widget, run)), i, "Rhine.", crowded(&random))).collect();
         store.insert_chunks(company.clone(), MODEL, chunks)
     };
     let check = async || {
@@ -119,6 +124,10 @@ async fn the_search_is_exact_whatever_comes_goes_and_is_hidden() {
     };
     let vectors = || store.inner.vectors.company(1).read().len();
     check().await;
+    store.inner.vectors.company(1).write().give_up();
+    check().await;
+    store.release_idle_memory().await;
+    store.release_idle_memory().await;
     put(Some((open.clone(), open_run.clone())), 90).await.unwrap();
     put(Some((secret, secret_run)), 60).await.unwrap();
     check().await;
@@ -140,10 +149,34 @@ async fn the_search_is_exact_whatever_comes_goes_and_is_hidden() {
 }
 
 #[tokio::test]
+async fn the_boost_of_an_origin_counts_before_the_best_are_taken() {
+    let (store, _folder) = store();
+    let (user, company) = user_and_company(&store).await;
+    let (widget, of, _) = run(&store, &company, &user, None, 0).await;
+    // Cosines of about .98 against .94 and .91: with its boost a document comes before only where it is less than .05 further off.
+    let level = |place: u8| new_chunk(Some((&widget, &of)), place.into(), "Rhine level.", pointing(0, 0.199 + f32::from(place) / 1_000.0));
+    let collected = (0..8).map(level).collect();
+    let collected = store.insert_chunks(company.clone(), MODEL, collected).await.unwrap();
+    let uploaded = [0.341, 0.415].map(|rest| new_chunk(None, 0, "Rhine atlas.", pointing(0, rest))).to_vec();
+    let uploaded = store.insert_chunks(company.clone(), MODEL, uploaded).await.unwrap();
+    for in_memory in [true, false] {
+        if !in_memory {
+            store.inner.vectors.company(1).write().give_up();
+        }
+        let found = store.search_chunks(query(&company, &user, 0, &[])).await.unwrap();
+        assert_eq!(found.by_vector, [uploaded[0], collected[0], collected[1]], "in memory: {in_memory}");
+        let only = ChunkQuery { widgets: Some(vec![widget.clone()]), ..query(&company, &user, 0, &[]) };
+        assert_eq!(store.search_chunks(only).await.unwrap().by_vector, collected[..3]);
+        let only = ChunkQuery { automations: false, ..query(&company, &user, 0, &[]) };
+        assert_eq!(store.search_chunks(only).await.unwrap().by_vector, uploaded);
+    }
+}
+
+#[tokio::test]
 async fn whatever_is_typed_is_text() {
     let (store, _folder) = store();
     let (user, company) = user_and_company(&store).await;
-    store.insert_chunks(company.clone(), MODEL, vec![chunk(None, 0, "He said \"near\".", pointing(0, 0.0))]).await.unwrap();
+    store.insert_chunks(company.clone(), MODEL, vec![new_chunk(None, 0, "He said \"near\".", pointing(0, 0.0))]).await.unwrap();
     for words in [&["\"near\" OR"][..], &["NEAR("], &["title:x*"], &["-"], &["'; DROP"], &["^a", "AND"], &["\0"]] {
         assert!(store.search_chunks(query(&company, &user, 0, words)).await.is_ok(), "{words:?}");
     }
@@ -158,7 +191,7 @@ async fn what_is_outdated_takes_no_place_of_what_is_so() {
     let (widget, old, _) = run(&store, &company, &user, None, 1).await;
     let (_, new, _) = run(&store, &company, &user, Some(&widget), 2).await;
     let text = |of: &RunId, place: u32, hash: &str, rest: f32| {
-        let mut chunk = chunk(Some((&widget, of)), place, "Rhine level.", pointing(0, rest));
+        let mut chunk = new_chunk(Some((&widget, of)), place, "Rhine level.", pointing(0, rest));
         chunk.body.content_hash = hash.into();
         chunk
     };
@@ -186,14 +219,49 @@ async fn what_is_outdated_takes_no_place_of_what_is_so() {
 }
 
 #[tokio::test]
+async fn what_was_found_in_an_earlier_version_of_a_document_is_left_out() {
+    let (store, _folder) = store();
+    let (user, company) = user_and_company(&store).await;
+    let (widget, of, _) = run(&store, &company, &user, None, 1).await;
+    let seams = crate::base::seams::Seams::system();
+    let upload = async |text: &str| store.insert_document(new_document(&seams, &company, &user, "leave.txt", text)).await.unwrap();
+    let first = upload("Leave is 20 days.").await;
+    let (id, hash) = (first.id.clone(), first.text_hash.unwrap());
+    let in_document = |mut chunk: NewChunk| {
+        (chunk.body.document_id, chunk.body.content_hash, chunk.body.source_urls) = (Some(id.clone()), hash.clone(), Vec::new());
+        chunk
+    };
+    let finding = in_document(new_chunk(Some((&widget, &of)), 0, "Leave is 20 days.", pointing(0, 0.1)));
+    let passage = in_document(new_chunk(None, 0, "Leave is 20 days.", pointing(0, 0.2)));
+    let [finding, passage] = store.insert_chunks(company.clone(), MODEL, vec![finding, passage]).await.unwrap()[..] else { panic!() };
+    let search = async || store.search_chunks(query(&company, &user, 0, &["leave"])).await.unwrap();
+    let found = search().await;
+    assert_eq!(HashSet::from_iter(found.by_words.iter().chain(&found.by_vector).copied()), HashSet::from([finding, passage]));
+    assert!(!found.chunks[&passage].0.outdated);
+
+    let second = upload("Leave is 30 days.").await;
+    let found = search().await;
+    assert_eq!((found.by_vector, found.by_words), (vec![passage], vec![passage]), "while the later version waits");
+    assert!(found.chunks[&passage].0.outdated);
+    assert!(store.chunk(company.clone(), user.clone(), finding).await.unwrap().unwrap().outdated, "a citation still opens");
+    assert!(store.finish_document(&second, 1, Timestamp::from_millis(2)).await.unwrap());
+    assert!(search().await.chunks.is_empty(), "once it can be recalled");
+
+    let third = upload("Leave is 20 days.").await;
+    assert_eq!(search().await.by_vector, [finding], "the first text again: what was found in it is so again");
+    store.delete_document(company.clone(), third.id, Timestamp::from_millis(3)).await.unwrap();
+    assert!(search().await.chunks.is_empty());
+}
+
+#[tokio::test]
 async fn however_many_are_hidden_the_rest_is_found() {
     let (store, _folder) = store();
     let (user, company) = user_and_company(&store).await;
     let (other, _) = user_and_company(&store).await;
     let (secret, secret_run, _) = run(&store, &company, &user, None, 0).await;
-    let hidden = (0..90).map(|place| chunk(Some((&secret, &secret_run)), place, "Rhine level.", pointing(0, 0.0))).collect();
+    let hidden = (0..90).map(|place| new_chunk(Some((&secret, &secret_run)), place, "Rhine level.", pointing(0, 0.0))).collect();
     store.insert_chunks(company.clone(), MODEL, hidden).await.unwrap();
-    let open = [0.5, 0.52, 0.54, 0.56].map(|rest| chunk(None, 0, "Rhine atlas.", pointing(0, rest))).to_vec();
+    let open = [0.5, 0.52, 0.54, 0.56].map(|rest| new_chunk(None, 0, "Rhine atlas.", pointing(0, rest))).to_vec();
     let open = store.insert_chunks(company.clone(), MODEL, open).await.unwrap();
     store.write("hide", move |tx| Ok(tx.execute("UPDATE widgets SET visibility = 'private'", [])?)).await.unwrap();
     for in_memory in [true, false] {

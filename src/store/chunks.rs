@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::chunk_index;
+use super::document_versions::outdated;
 use super::widgets::shown;
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
@@ -220,14 +221,17 @@ impl Store {
 }
 
 /// The columns that [`read_chunk`] reads, from `chunks c`.
-pub(super) const SELECT_CHUNK: &str =
+pub(super) const SELECT_CHUNK: &str = concat!(
     "SELECT c.id, c.company_id, c.origin, c.widget_id, c.run_id, c.report_id, c.document_id, c.chunk_type, c.ordinal,
     c.title, c.content, c.source_urls, c.page_number, c.content_hash, c.entity_tags, c.metric_tags, c.metric_value, c.collected_at,
-    c.stale_after_hours, c.metadata_json, c.token_count, c.embedding_model FROM chunks c";
+    c.stale_after_hours, c.metadata_json, c.token_count, c.embedding_model, ",
+    outdated!(),
+    " FROM chunks c"
+);
 /// What decides who may see a chunk.
 pub(super) const VISIBLE_JOIN: &str = "LEFT JOIN widgets w ON w.id = c.widget_id LEFT JOIN documents d ON d.id = c.document_id";
 /// Whether `:viewer`, a member of the chunk's company, may see it: by what its widget and document are now, not by what they were when the chunk
-/// was made. What a widget found in an earlier version of a document stays until the widget runs again.
+/// was made. An earlier version of a document is seen until the later one can be recalled: then as outdated.
 pub(super) const VISIBLE: &str = concat!(
     "(w.id IS NULL OR (w.deleted_at IS NULL AND ",
     shown!(),
@@ -261,6 +265,7 @@ pub(super) fn read_chunk(row: &Row<'_>) -> rusqlite::Result<Chunk> {
         },
         tokens: row.get(20)?,
         embedding_model: row.get(21)?,
+        outdated: row.get(22)?,
     })
 }
 

@@ -15,6 +15,7 @@ pub mod company_export;
 pub mod conversations;
 pub mod departures;
 pub mod document_ingests;
+pub mod document_versions;
 pub mod documents;
 pub mod egress;
 mod engine;

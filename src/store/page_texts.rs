@@ -9,11 +9,9 @@ use crate::model::ids::{CompanyId, UserId};
 use crate::model::kept_text::KeptText;
 
 impl Store {
-    /// Keeps texts. One that is there already takes the newer place, title and time.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn put_page_texts(&self, company: CompanyId, texts: Vec<KeptText>) -> Result<(), StoreError> {
+    /// Keeps texts that nothing needs. One that is there already takes the newer place, title and time.
+    #[cfg(test)]
+    pub(crate) async fn put_page_texts(&self, company: CompanyId, texts: Vec<KeptText>) -> Result<(), StoreError> {
         self.write("keep texts", move |tx| texts.iter().try_for_each(|text| put_in(tx, &company, text))).await
     }
 
@@ -46,37 +44,61 @@ impl Store {
 
 impl Store {
     /// The text of this content, if the company has it and a member may see where it is from: a document, or a page collected by a widget
-    /// that is shown to them.
+    /// that is shown to them. Place, title and time are those of what they may see, the latest page first: others may have the same text elsewhere.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn page_text_for(&self, company: CompanyId, viewer: UserId, content_hash: String) -> Result<Option<KeptText>, StoreError> {
         let (of, hash) = (company.clone(), content_hash.clone());
-        let shown = self
-            .read("look who may see a text", move |conn| {
-                let sql = concat!(
-                    "SELECT EXISTS (SELECT 1 FROM documents d WHERE d.company_id = :company AND d.text_hash = :hash AND d.deleted_at IS NULL)
-                       OR EXISTS (SELECT 1 FROM run_pages p JOIN widgets w ON w.id = p.widget_id
-                         WHERE p.company_id = :company AND p.content_hash = :hash AND w.deleted_at IS NULL AND ",
-                    shown!(),
-                    ")"
-                );
-                let parameters = named_params! {":company": of, ":hash": hash, ":viewer": viewer};
-                Ok(conn.prepare_cached(sql)?.query_row(parameters, |row| row.get::<_, bool>(0))?)
-            })
-            .await?;
-        if shown { self.page_text(company, content_hash).await } else { Ok(None) }
+        let place = self.read("look where a text is seen", move |conn| place_for(conn, &of, &viewer, &hash)).await?;
+        let Some(Place { url, document_id, title, collected_at }) = place else { return Ok(None) };
+        let kept = self.page_text(company, content_hash).await?;
+        Ok(kept.map(|kept| KeptText { url, document_id, title, collected_at, ..kept }))
     }
 }
 
-/// Keeps a text inside another store method's transaction.
+/// Where somebody sees a text.
+struct Place {
+    url: Option<String>,
+    document_id: Option<DocumentId>,
+    title: String,
+    collected_at: Timestamp,
+}
+
+fn place_for(conn: &Connection, company: &CompanyId, viewer: &UserId, content_hash: &str) -> Result<Option<Place>, StoreError> {
+    let document = conn
+        .prepare_cached(
+            "SELECT id, name, uploaded_at FROM documents WHERE company_id = ?1 AND text_hash = ?2 AND deleted_at IS NULL
+             ORDER BY uploaded_at DESC, id DESC LIMIT 1",
+        )?
+        .query_row((company, content_hash), |row| Ok((row.get::<_, DocumentId>(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    // A page from before titles were noted has that of its text, if that was kept under the page's own address.
+    let sql = concat!(
+        "SELECT coalesce(p.final_url, p.url) AS place,
+           coalesce(p.title, (SELECT t.title FROM page_texts t WHERE t.company_id = p.company_id AND t.content_hash = p.content_hash
+             AND t.url = coalesce(p.final_url, p.url)), coalesce(p.final_url, p.url)), p.fetched_at
+         FROM run_pages p JOIN widgets w ON w.id = p.widget_id
+         WHERE p.company_id = :company AND p.content_hash = :hash AND p.url NOT LIKE 'document:%' AND w.deleted_at IS NULL AND ",
+        shown!(),
+        " ORDER BY p.fetched_at DESC, p.run_id DESC LIMIT 1"
+    );
+    let parameters = named_params! {":company": company, ":hash": content_hash, ":viewer": viewer};
+    let page = conn.prepare_cached(sql)?.query_row(parameters, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
+    Ok(match (page, document) {
+        (Some((url, title, collected_at)), document) => Some(Place { url: Some(url), document_id: document.map(|(id, ..)| id), title, collected_at }),
+        (None, Some((id, title, collected_at))) => Some(Place { url: None, document_id: Some(id), title, collected_at }),
+        (None, None) => None,
+    })
+}
+
+/// Keeps a text inside another store method's transaction. Place, title and structure, whose links are the page's own, are always of one page.
 pub(in crate::store) fn put_in(tx: &Connection, company: &CompanyId, text: &KeptText) -> Result<(), StoreError> {
     let mut insert = tx.prepare_cached(
         "INSERT INTO page_texts (company_id, content_hash, url, document_id, title, text, blocks_json, collected_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
          ON CONFLICT (company_id, content_hash) DO UPDATE SET
-           url = coalesce(excluded.url, page_texts.url), document_id = coalesce(excluded.document_id, page_texts.document_id),
-           title = excluded.title, collected_at = max(page_texts.collected_at, excluded.collected_at)",
+           url = excluded.url, document_id = excluded.document_id, title = excluded.title, blocks_json = excluded.blocks_json, collected_at = max(page_texts.collected_at, excluded.collected_at)",
     )?;
     insert.execute((company, &text.content_hash, &text.url, &text.document_id, &text.title, &text.text, &text.structure_json, text.collected_at))?;
     Ok(())
@@ -133,6 +155,7 @@ impl Store {
 mod tests {
     use super::*;
     use crate::base::seams::Seams;
+    use crate::model::ids::{RunId, WidgetId};
     use crate::store::documents::testing::company_and_user;
     use crate::store::testing;
 
@@ -158,5 +181,36 @@ mod tests {
         let kept = store.page_text(company, "aa".into()).await.unwrap().unwrap();
         assert_eq!((kept.url.as_deref(), kept.collected_at.millis()), (Some("http://b/"), 5));
         assert_eq!(store.page_text(other, "aa".into()).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn everybody_sees_a_text_where_they_may_see_it() {
+        let (store, _folder) = testing::store();
+        let (maker, company) = testing::user_and_company(&store).await;
+        let (colleague, _) = testing::user_and_company(&store).await;
+        let (open, open_run, _) = crate::store::chunks::testing::run(&store, &company, &maker, None, 0).await;
+        let (secret, secret_run, _) = crate::store::chunks::testing::run(&store, &company, &maker, None, 0).await;
+        testing::execute(&store, "UPDATE widgets SET visibility = 'private' WHERE id = ?1", [secret.clone()]).await;
+        let page = async |run: &RunId, widget: &WidgetId, url: &'static str, title: Option<&'static str>, at: i64| {
+            let sql = "INSERT INTO run_pages (run_id, position, company_id, widget_id, url, title, fate, content_hash, fetched_at)
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'new', 'aa', ?2)";
+            testing::execute(&store, sql, (run.clone(), at, company.clone(), widget.clone(), url, title)).await;
+        };
+        page(&open_run, &open, "http://open/", Some("Open"), 1).await;
+        page(&secret_run, &secret, "http://secret/?token=1", Some("Secret"), 2).await;
+        store.put_page_texts(company.clone(), vec![text("http://secret/?token=1", 2)]).await.unwrap();
+        let seen = async |viewer: &UserId| {
+            let kept = store.page_text_for(company.clone(), viewer.clone(), "aa".into()).await.unwrap();
+            kept.map(|kept| (kept.url.unwrap_or_default(), kept.title, kept.collected_at.millis(), kept.text))
+        };
+        let of = |url: &str, title: &str, at| Some((url.to_owned(), title.to_owned(), at, "Hello".to_owned()));
+        assert_eq!(seen(&colleague).await, of("http://open/", "Open", 1));
+        assert_eq!(seen(&maker).await, of("http://secret/?token=1", "Secret", 2));
+        // A page from before titles were noted does not take another's.
+        testing::execute(&store, "UPDATE run_pages SET title = NULL", []).await;
+        assert_eq!(seen(&colleague).await, of("http://open/", "http://open/", 1));
+        assert_eq!(seen(&maker).await, of("http://secret/?token=1", "T", 2));
+        testing::execute(&store, "DELETE FROM run_pages WHERE widget_id = ?1", [open]).await;
+        assert_eq!(seen(&colleague).await, None);
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension};
 
+use super::page_texts::{self, KeptText};
 use super::runs::tell;
 use super::{Store, StoreError};
 use crate::model::ids::{CompanyId, RunId, WidgetId};
@@ -11,13 +12,17 @@ use crate::model::run::{KnownPage, PageFate, Run, RunPage};
 use crate::model::run_event::RunEvent;
 
 impl Store {
-    /// Keeps the fate of a page and tells the run's followers. A page that an earlier attempt of the run met is replaced.
+    /// Keeps the fate of a page with its text, if it has one, and tells the run's followers: all or nothing, so that a text is never there without
+    /// what needs it. A page that an earlier attempt of the run met is replaced.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn record_page(&self, run: &Run, page: RunPage, budget: u32) -> Result<(), StoreError> {
+    pub async fn record_page(&self, run: &Run, page: RunPage, text: Option<KeptText>, budget: u32) -> Result<(), StoreError> {
         let (id, company, widget) = (run.id.clone(), run.company_id.clone(), run.widget_id.clone());
         self.write("record page", move |tx| {
+            if let Some(text) = &text {
+                page_texts::put_in(tx, &company, text)?;
+            }
             let known: Option<(i64, PageFate)> = tx
                 .prepare_cached("SELECT position, fate FROM run_pages WHERE widget_id = ?1 AND url = ?2 AND run_id = ?3")?
                 .query_row((&widget, &page.url, &id), |row| Ok((row.get(0)?, row.get(1)?)))
@@ -29,9 +34,9 @@ impl Store {
             };
             tx.prepare_cached(
                 "INSERT INTO run_pages (run_id, position, company_id, widget_id, url, fate, reason, status, bytes, content_hash, etag, last_modified,
-                   fetched_at, final_url) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)
+                   fetched_at, final_url, title) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)
                  ON CONFLICT (run_id, position) DO UPDATE SET fate = ?6, reason = ?7, status = ?8, bytes = ?9, content_hash = ?10, etag = ?11,
-                   last_modified = ?12, fetched_at = ?13, final_url = ?14",
+                   last_modified = ?12, fetched_at = ?13, final_url = ?14, title = ?15",
             )?
             .execute(rusqlite::params![
                 id,
@@ -48,6 +53,7 @@ impl Store {
                 page.last_modified,
                 page.fetched_at,
                 page.final_url,
+                page.title,
             ])?;
             let change = i64::from(page.fate.is_collected()) - i64::from(was_collected);
             let n: u32 = tx
@@ -65,7 +71,7 @@ impl Store {
     pub async fn run_pages(&self, company: CompanyId, run: RunId, after: i64, limit: u32) -> Result<Vec<(i64, RunPage)>, StoreError> {
         self.read("list run pages", move |conn| {
             let mut statement = conn.prepare_cached(
-                "SELECT url, fate, reason, status, bytes, content_hash, etag, last_modified, fetched_at, position, final_url FROM run_pages
+                "SELECT url, fate, reason, status, bytes, content_hash, etag, last_modified, fetched_at, position, final_url, title FROM run_pages
                  WHERE run_id = ?1 AND company_id = ?2 AND position > ?3 ORDER BY position LIMIT ?4",
             )?;
             let mut rows = statement.query((&run, &company, after, limit))?;
@@ -74,6 +80,7 @@ impl Store {
                 let page = RunPage {
                     url: row.get(0)?,
                     final_url: row.get(10)?,
+                    title: row.get(11)?,
                     fate: row.get(1)?,
                     reason: row.get(2)?,
                     status: row.get(3)?,
@@ -102,7 +109,7 @@ impl Store {
                    SELECT id, queued_at, 0 AS own FROM
                      (SELECT id, queued_at FROM widget_runs WHERE widget_id = ?1 AND state = 'succeeded' ORDER BY queued_at DESC, id DESC LIMIT ?3) AS r
                    UNION ALL SELECT id, queued_at, 1 FROM widget_runs WHERE id = ?2)
-                 SELECT p.url, p.content_hash, p.etag, p.last_modified, p.fate, v.own FROM visits v JOIN run_pages p ON p.run_id = v.id
+                 SELECT p.url, p.content_hash, p.etag, p.last_modified, p.fate, v.own, p.final_url, p.title FROM visits v JOIN run_pages p ON p.run_id = v.id
                  WHERE p.content_hash IS NOT NULL AND p.fate IN ('new', 'changed', 'unchanged') ORDER BY v.own, v.queued_at, v.id, p.position",
             )?;
             let mut rows = statement.query((&widget, &this_run, runs))?;
@@ -110,6 +117,8 @@ impl Store {
             while let Some(row) = rows.next()? {
                 let fate: PageFate = row.get(4)?;
                 let page = KnownPage {
+                    final_url: row.get(6)?,
+                    title: row.get(7)?,
                     content_hash: row.get(1)?,
                     etag: row.get(2)?,
                     last_modified: row.get(3)?,
@@ -139,6 +148,7 @@ mod tests {
     fn page(url: &str, fate: PageFate, hash: &str) -> RunPage {
         RunPage {
             final_url: None,
+            title: Some("T".into()),
             url: url.into(),
             fate,
             reason: None,
@@ -157,10 +167,10 @@ mod tests {
         let widget = widget(&company(&store, 1).await);
         store.insert_widget(widget.clone(), None).await.unwrap();
         let QueueOutcome::Queued(run) = store.queue_run(new_run(&widget)).await.unwrap() else { panic!("not queued") };
-        store.record_page(&run, page("http://a/1", PageFate::New, "h1"), 5).await.unwrap();
-        store.record_page(&run, page("http://a/2", PageFate::Failed, "h2"), 5).await.unwrap();
-        store.record_page(&run, page("http://a/1", PageFate::New, "h1"), 5).await.unwrap();
-        store.record_page(&run, page("http://a/2", PageFate::New, "h2"), 5).await.unwrap();
+        store.record_page(&run, page("http://a/1", PageFate::New, "h1"), None, 5).await.unwrap();
+        store.record_page(&run, page("http://a/2", PageFate::Failed, "h2"), None, 5).await.unwrap();
+        store.record_page(&run, page("http://a/1", PageFate::New, "h1"), None, 5).await.unwrap();
+        store.record_page(&run, page("http://a/2", PageFate::New, "h2"), None, 5).await.unwrap();
         let (first, second) = ((1, page("http://a/1", PageFate::New, "h1")), (2, page("http://a/2", PageFate::New, "h2")));
         let pages = |after, limit| store.run_pages(widget.company_id.clone(), run.id.clone(), after, limit);
         assert_eq!(pages(0, 10).await.unwrap(), [first.clone(), second.clone()]);
@@ -172,6 +182,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_pages_text_is_there_with_the_page_or_not_at_all() {
+        let (store, _folder) = testing::store();
+        let widget = widget(&company(&store, 1).await);
+        store.insert_widget(widget.clone(), None).await.unwrap();
+        let QueueOutcome::Queued(run) = store.queue_run(new_run(&widget)).await.unwrap() else { panic!("not queued") };
+        let text = |hash: &str| KeptText {
+            content_hash: hash.into(),
+            url: Some("http://a/1".into()),
+            document_id: None,
+            title: "T".into(),
+            text: "Hello".into(),
+            structure_json: "{}".into(),
+            collected_at: Timestamp::from_millis(1),
+        };
+        store.record_page(&run, page("http://a/1", PageFate::New, "h1"), Some(text("h1")), 5).await.unwrap();
+        let late = Timestamp::from_millis(i64::MAX);
+        assert_eq!(store.prune_page_texts(late, 9).await.unwrap(), 0, "however late the look for unneeded texts comes");
+        assert!(store.page_text(widget.company_id.clone(), "h1".into()).await.unwrap().is_some());
+        let gone = Run { id: RunId::new(&crate::base::seams::Seams::system()), ..*run };
+        assert!(store.record_page(&gone, page("http://a/2", PageFate::New, "h2"), Some(text("h2")), 5).await.is_err());
+        assert!(store.page_text(widget.company_id, "h2".into()).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
     async fn the_last_runs_pages_are_known_and_this_runs_own_win() {
         let (store, _folder) = testing::store();
         let widget = widget(&company(&store, 1).await);
@@ -179,14 +213,14 @@ mod tests {
         let now = widget.created_at;
         store.queue_run(new_run(&widget)).await.unwrap();
         let first = store.claim_next_run(now).await.unwrap().unwrap();
-        store.record_page(&first, page("http://a/1", PageFate::New, "old"), 5).await.unwrap();
-        store.record_page(&first, page("http://a/2", PageFate::New, "same"), 5).await.unwrap();
+        store.record_page(&first, page("http://a/1", PageFate::New, "old"), None, 5).await.unwrap();
+        store.record_page(&first, page("http://a/2", PageFate::New, "same"), None, 5).await.unwrap();
         let finish = |tx: &Connection| Ok(tx.execute("UPDATE widget_runs SET state = 'succeeded'", [])?);
         store.write("finish", finish).await.unwrap();
         store.queue_run(new_run(&widget)).await.unwrap();
         let second = store.claim_next_run(now).await.unwrap().unwrap();
         assert_eq!(second.state, RunState::Collecting);
-        store.record_page(&second, page("http://a/1", PageFate::Changed, "new"), 5).await.unwrap();
+        store.record_page(&second, page("http://a/1", PageFate::Changed, "new"), None, 5).await.unwrap();
 
         let known = store.known_pages(widget.id.clone(), second.id, 2).await.unwrap();
         assert_eq!(known.len(), 2);

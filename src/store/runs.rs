@@ -13,7 +13,7 @@ use crate::model::run_event::RunEvent;
 crate::text_column!(RunState, IngestState, Trigger, PageFate);
 
 pub(in crate::store) const COLUMNS: &str = "id, company_id, widget_id, state, ingest, trigger, attempt, cancel_asked, requested_by, pages_planned, pages_collected, \
-                       chunks, findings, metrics, report_id, error_json, queued_at, started_at, finished_at, notice_json";
+                       chunks, findings, metrics, report_id, error_json, queued_at, started_at, finished_at, notice_json, documents_left_out";
 
 /// A run to queue.
 #[derive(Clone, Debug)]
@@ -142,6 +142,18 @@ impl Store {
     pub async fn plan_run_pages(&self, id: RunId, pages: u32) -> Result<(), StoreError> {
         self.write("plan run pages", move |tx| {
             tx.execute("UPDATE widget_runs SET pages_planned = ?2 WHERE id = ?1", (&id, pages))?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Notes how many documents a run over all of them does not read.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn note_documents_left_out(&self, id: RunId, documents: u32) -> Result<(), StoreError> {
+        self.write("note documents left out", move |tx| {
+            tx.execute("UPDATE widget_runs SET documents_left_out = ?2 WHERE id = ?1", (&id, documents))?;
             Ok(())
         })
         .await
@@ -315,6 +327,7 @@ fn from_row(row: &Row<'_>) -> Result<Run, StoreError> {
         started_at: row.get(17)?,
         finished_at: row.get(18)?,
         notice: notice.as_deref().map(serde_json::from_str).transpose()?,
+        documents_left_out: row.get(20)?,
     })
 }
 

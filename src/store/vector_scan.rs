@@ -9,12 +9,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use crate::model::chunk::Origin;
+
 /// Numbers of a vector, as the table says.
 const DIMENSION: usize = 384;
 /// Most memory of all companies together: 345,000 chunks. A company above it is searched by sqlite-vec, as exactly and several times slower.
 const BYTES_MAX: usize = 256 << 20;
-/// Memory of a chunk: its vector and its id.
-const ROW_BYTES: usize = 2 * DIMENSION + 8;
+/// Memory of a chunk: its vector, its id and its origin.
+const ROW_BYTES: usize = 2 * DIMENSION + 8 + 1;
 /// One, in 16 bits. A sum of products of unit vectors stays below its square, which 32 bits hold.
 const SCALE: f32 = 32_767.0;
 /// How far a dot product can be off: rounding moves a vector by at most √384 half steps (0.0003), and two are rounded.
@@ -44,6 +46,8 @@ pub(super) struct CompanyVectors(RwLock<Rows>);
 pub(super) struct Rows {
     ids: Vec<i64>,
     values: Vec<[i16; DIMENSION]>,
+    /// What each was made of: it never changes.
+    origins: Vec<Origin>,
     /// Every id up to here that a snapshot had is in.
     seen: i64,
     /// There are too many for memory.
@@ -136,13 +140,15 @@ impl Rows {
         if self.ids.capacity() - self.ids.len() < more {
             self.ids.reserve_exact(spare);
             self.values.reserve_exact(spare);
+            self.origins.reserve_exact(spare);
         }
     }
 
     /// Puts in the next vector; ids come in order.
-    pub(super) fn push(&mut self, id: i64, vector: &[f32]) {
+    pub(super) fn push(&mut self, id: i64, origin: Origin, vector: &[f32]) {
         self.ids.push(id);
         self.values.push(short(vector));
+        self.origins.push(origin);
         self.seen = id;
     }
 
@@ -159,25 +165,28 @@ impl Rows {
             if id > last || there.binary_search(&id).is_ok() {
                 self.ids[kept] = id;
                 self.values[kept] = self.values[at];
+                self.origins[kept] = self.origins[at];
                 kept += 1;
             }
         }
         self.ids.truncate(kept);
         self.values.truncate(kept);
+        self.origins.truncate(kept);
     }
 
-    /// All that can be among the `limit` nearest of the ids up to `last`, or of those that are `allowed` (in order): a few more than `limit`, each
-    /// with its score, the best first. What is worse than the last place by more than [`MARGIN`] is not among them.
+    /// All that can be among the `limit` best of the ids up to `last`, or of those that are `allowed` (in order): a few more than `limit`, each
+    /// with its score, which is its dot product and the boost of its origin, the best first. What is worse than the last place by more than [`MARGIN`] is not among them.
     pub(super) fn candidates(&self, vector: &[f32], limit: usize, last: i64, allowed: Option<&[i64]>) -> Vec<(i32, i64)> {
         let query = short(vector);
         let mut scored: Vec<(i32, i64)> = match allowed {
             None => {
                 let end = self.ids.partition_point(|id| *id <= last);
-                self.ids[..end].iter().zip(&self.values).map(|(id, value)| (dot(value, &query), *id)).collect()
+                let rows = self.ids[..end].iter().zip(&self.values).zip(&self.origins);
+                rows.map(|((id, value), origin)| (dot(value, &query) + boost(*origin), *id)).collect()
             }
             Some(allowed) => {
                 let places = allowed.iter().filter_map(|id| self.ids.binary_search(id).ok());
-                places.map(|at| (dot(&self.values[at], &query), self.ids[at])).collect()
+                places.map(|at| (dot(&self.values[at], &query) + boost(self.origins[at]), self.ids[at])).collect()
             }
         };
         if limit > 0 && scored.len() > limit {
@@ -200,6 +209,18 @@ fn short(vector: &[f32]) -> [i16; DIMENSION] {
         *value = rounded;
     }
     values
+}
+
+/// The boost of an origin beside a dot product. The sum stays within 32 bits.
+const fn boost(origin: Origin) -> i32 {
+    #[expect(clippy::cast_possible_truncation, reason = "it fits")]
+    const fn scaled(boost: f32) -> i32 {
+        (boost * SCALE * SCALE) as i32
+    }
+    match origin {
+        Origin::Document => const { scaled(Origin::Document.boost()) },
+        Origin::Automation => const { scaled(Origin::Automation.boost()) },
+    }
 }
 
 /// The dot product. Wrapping, because a check at each step would keep it from becoming SIMD; with unit vectors nothing wraps.
@@ -242,7 +263,7 @@ mod tests {
             let company = scan.company(number);
             let mut rows_of = company.write();
             rows_of.reserve(rows);
-            (1..).take(rows).for_each(|id| rows_of.push(id, &[1.0]));
+            (1..).take(rows).for_each(|id| rows_of.push(id, Origin::Document, &[1.0]));
             drop(rows_of);
             scan.make_room_beside(number);
         };
@@ -265,8 +286,10 @@ mod tests {
     fn a_snapshot_takes_out_only_what_it_could_have_seen() {
         let mut rows = Rows::default();
         for id in [2, 3, 5, 9] {
-            rows.push(id, &[1.0]);
+            rows.push(id, if id == 3 { Origin::Document } else { Origin::Automation }, &[1.0]);
         }
+        let first = rows.candidates(&[1.0], 4, 9, None)[0];
+        assert_eq!((first.1, first.0 - dot(&short(&[1.0]), &short(&[1.0]))), (3, boost(Origin::Document)));
         rows.keep(&[2, 5], 5);
         assert_eq!((rows.ids.as_slice(), rows.values.len(), rows.seen()), (&[2, 5, 9][..], 3, 9));
         let ids = |found: Vec<(i32, i64)>| found.into_iter().map(|(_, id)| id).collect::<Vec<_>>();

@@ -14,6 +14,7 @@ use crate::model::ids::DocumentId;
 use crate::model::report::SourceRef;
 use crate::model::run::{KnownPage, PageFate, Run, RunError, RunPage};
 use crate::model::widget::{SourceClass, Widget};
+use crate::services::collect::texts::kept_text;
 
 /// Pages that may wait to be kept before the collector is slowed down.
 const MET_WAITING: usize = 8;
@@ -25,6 +26,15 @@ const DOCUMENT_SCHEME: &str = "document:";
 /// How the reason begins why a page that was collected is not read for the report.
 const NOT_READ: &str = "not_read";
 
+/// What a run could have read, and is not in its report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Unread {
+    /// Pages that there was no memory for.
+    pub(super) pages: u32,
+    /// Documents beyond the number that a run reads.
+    pub(super) documents: u32,
+}
+
 /// What a run has collected so far, and what stood in its way.
 #[derive(Default)]
 struct Collected {
@@ -34,8 +44,8 @@ struct Collected {
     places: HashMap<String, u64>,
     /// Memory that there is for more.
     bytes_left: usize,
-    /// Pages for which there was none.
-    not_read: u32,
+    /// What is there and not read.
+    unread: Unread,
     hashes: HashSet<String>,
     failures: Vec<(String, RunError)>,
     /// Hosts that egress refused.
@@ -56,14 +66,14 @@ impl Collected {
 }
 
 impl Automations {
-    /// Collects what the run's widget names. Returns what its report is made of, and how many pages more were collected.
+    /// Collects what the run's widget names. Returns what its report is made of, and what more there was.
     pub(super) async fn collect(
         &self,
         run: &Run,
         widget: &Widget,
         budget: u32,
         stop: &CancellationToken,
-    ) -> Result<(Vec<CollectedSource>, u32), Stop> {
+    ) -> Result<(Vec<CollectedSource>, Unread), Stop> {
         let known = Arc::new(self.store().known_pages(widget.id.clone(), run.id.clone(), RUNS_KNOWN).await?);
         let collected = if widget.spec.source.source_class.is_web() {
             self.collect_web(run, widget, budget, known, stop).await?
@@ -71,7 +81,7 @@ impl Automations {
             self.collect_documents(run, widget, budget, &known, stop).await?
         };
         self.check_stop(stop)?;
-        if collected.sources.is_empty() { Err(Stop::Failed(collected.nothing(widget))) } else { Ok((collected.sources, collected.not_read)) }
+        if collected.sources.is_empty() { Err(Stop::Failed(collected.nothing(widget))) } else { Ok((collected.sources, collected.unread)) }
     }
 
     fn nothing_collected(&self) -> Collected {
@@ -135,6 +145,7 @@ impl Automations {
         let mut page = RunPage {
             final_url: (met.final_url != met.url).then(|| met.final_url.to_string()),
             url: url.clone(),
+            title: None,
             fate: PageFate::Skipped,
             reason: None,
             status: met.status,
@@ -144,6 +155,7 @@ impl Automations {
             last_modified: met.last_modified,
             fetched_at: met.at,
         };
+        let mut kept = None;
         match met.outcome {
             MetOutcome::Skipped(reason) => {
                 collected.skipped.push((url, reason.clone()));
@@ -161,11 +173,12 @@ impl Automations {
             }
             MetOutcome::Text(text) => {
                 let content_hash = text.content_hash();
+                let title = text.title_at(&met.final_url);
+                page.title = Some(title.clone());
                 if collected.hashes.insert(content_hash.clone()) {
-                    let title = text.title_at(&met.final_url);
                     let source = SourceRef { url: Some(met.final_url.to_string()), document_id: None, title, page_number: None };
                     let source = CollectedSource { source, text, content_hash: content_hash.clone(), collected_at: met.at };
-                    self.parts().library.keep(&run.company_id, &source).await?;
+                    kept = Some(kept_text(&source.source, &source.text, source.collected_at)?);
                     page.fate = KnownPage::fate(known.get(&url), &content_hash);
                     collected.places.insert(content_hash.clone(), met.place);
                     page.reason = collected.take(source);
@@ -176,7 +189,7 @@ impl Automations {
                 page.content_hash = Some(content_hash);
             }
         }
-        self.store().record_page(run, page, budget).await?;
+        self.store().record_page(run, page, kept, budget).await?;
         self.tell(&run.id);
         Ok(())
     }
@@ -191,13 +204,18 @@ impl Automations {
     ) -> Result<Collected, Stop> {
         let mut collected = self.nothing_collected();
         let library = &self.parts().library;
-        let named = library.documents(&run.company_id, &widget.spec.source.documents, budget).await?;
-        for document in named {
+        let (documents, more) = library.documents(&run.company_id, &widget.spec.source.documents, budget).await?;
+        collected.unread.documents = more;
+        if more != run.documents_left_out {
+            self.store().note_documents_left_out(run.id.clone(), more).await?;
+        }
+        for document in documents {
             self.check_stop(stop)?;
             let now = self.now();
             let mut page = RunPage {
-                url: format!("{DOCUMENT_SCHEME}{}", document.id),
+                url: page_of(&document.id),
                 final_url: None,
+                title: Some(document.name.clone()),
                 fate: PageFate::Skipped,
                 reason: None,
                 status: None,
@@ -209,7 +227,7 @@ impl Automations {
             };
             match library.read(&run.company_id, &document).await? {
                 Ok(source) => {
-                    page.fate = KnownPage::fate(known.get(&page.url), &source.content_hash);
+                    page.fate = KnownPage::fate(library.known(&document, known).await?, &source.content_hash);
                     page.content_hash = Some(source.content_hash.clone());
                     if collected.hashes.insert(source.content_hash.clone()) {
                         page.reason = collected.take(source);
@@ -220,7 +238,7 @@ impl Automations {
                     collected.skipped.push((page.url.clone(), reason));
                 }
             }
-            self.store().record_page(run, page, budget).await?;
+            self.store().record_page(run, page, None, budget).await?;
             self.tell(&run.id);
         }
         Ok(collected)
@@ -232,7 +250,7 @@ impl Collected {
     fn take(&mut self, source: CollectedSource) -> Option<String> {
         let bytes = source.text.held_bytes();
         if bytes > self.bytes_left {
-            self.not_read += 1;
+            self.unread.pages += 1;
             return Some(format!("{NOT_READ}: the run has more text than one report is made of; this page can be recalled"));
         }
         self.bytes_left -= bytes;
@@ -284,6 +302,11 @@ impl Collected {
 /// Whether a page's text was collected and not read for the report.
 pub(super) fn is_not_read(page: &RunPage) -> bool {
     page.fate.is_collected() && page.reason.as_deref().is_some_and(|reason| reason.starts_with(NOT_READ))
+}
+
+/// A document's address among the pages of a run.
+pub(super) fn page_of(document: &DocumentId) -> String {
+    format!("{DOCUMENT_SCHEME}{document}")
 }
 
 /// The document that a page's address of a run names.

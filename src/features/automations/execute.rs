@@ -55,14 +55,14 @@ impl Automations {
         self.store().plan_run_pages(run.id.clone(), budget).await?;
         let reservation = self.reserve(run, &widget, budget).await?;
 
-        let (sources, not_read) = self.collect(run, &widget, budget, stop).await?;
+        let (sources, unread) = self.collect(run, &widget, budget, stop).await?;
         let sources = Arc::new(sources);
         self.enter(run, RunState::Collecting, RunState::Extracting, vec![]).await?;
         let body = self.extract(&widget, &sources, stop).await?;
         let extracted = RunEvent::Extracted { findings: count(&body.findings), metrics: count(&body.metrics), tables: count(&body.tables) };
         self.enter(run, RunState::Extracting, RunState::Reporting, vec![extracted]).await?;
         self.check_stop(stop)?;
-        self.finish(run, &widget, &sources, not_read_notice(not_read), body, reservation).await
+        self.finish(run, &widget, &sources, not_read_notice(unread), body, reservation).await
     }
 
     /// Pages the run may use: what the widget wants, as far as the plan allows it today.

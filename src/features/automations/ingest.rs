@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::collect::{document_of, is_not_read};
+use super::collect::{Unread, document_of, is_not_read};
 use super::seams::{IngestError, IngestJob};
 use super::{AutomationError, Automations};
 use crate::model::part::{ITEMS_MAX, Part};
 use crate::model::report::SourceRef;
 use crate::model::report_history::Report;
 use crate::model::run::{IngestState, PAGES_NOT_READ, Run, RunError};
+use crate::model::widget::DOCUMENTS_MAX;
 use crate::services::recall::{IngestProgress, IngestSummary, LeftOut, SourceText};
 use crate::store::StoreError;
 use crate::store::run_ingests::IngestStep;
@@ -130,7 +131,8 @@ impl Automations {
     /// The pages a run has collected, with their kept texts, each as the report cites it: as many as one ingest holds.
     async fn run_texts(&self, run: &Run, report: &Report) -> Result<(Vec<SourceText>, Beyond), StoreError> {
         let cited: HashMap<&str, &SourceRef> = report.body.evidence.iter().map(|piece| (piece.content_hash.as_str(), &piece.source)).collect();
-        let (mut pages, mut beyond) = (Vec::new(), Beyond::default());
+        let unread = Unread { pages: 0, documents: run.documents_left_out };
+        let (mut pages, mut beyond) = (Vec::new(), Beyond { unread, not_recalled: 0 });
         let mut bytes_left = self.parts().settings.text_bytes_max;
         let (mut part, mut waiting) = (Part::new(None, Some(ITEMS_MAX)), VecDeque::new());
         loop {
@@ -141,9 +143,9 @@ impl Automations {
                 waiting.extend(found.into_iter().map(|(_, page)| page));
                 continue;
             };
-            beyond.not_read += u32::from(is_not_read(&page));
+            beyond.unread.pages += u32::from(is_not_read(&page));
             let Some(content_hash) = page.content_hash.filter(|_| page.fate.is_collected()) else { continue };
-            let Some((title, text)) = self.parts().library.plain(&run.company_id, &content_hash).await? else { continue };
+            let Some(text) = self.parts().library.plain(&run.company_id, &content_hash).await? else { continue };
             if text.len() > bytes_left {
                 beyond.not_recalled += 1;
                 continue;
@@ -151,6 +153,7 @@ impl Automations {
             bytes_left -= text.len();
             let source = cited.get(content_hash.as_str()).map(|source| SourceRef::clone(source)).unwrap_or_else(|| {
                 let document_id = document_of(&page.url);
+                let title = page.title.unwrap_or_else(|| page.url.clone());
                 let url = document_id.is_none().then_some(page.url);
                 SourceRef { url, document_id, title, page_number: None }
             });
@@ -164,21 +167,31 @@ impl Automations {
 #[derive(Clone, Copy, Default)]
 struct Beyond {
     /// Not read for the report.
-    not_read: u32,
+    unread: Unread,
     /// Not put into recall.
     not_recalled: u32,
 }
 
-/// What a reader is told of pages that were collected and are not in the report.
-pub(super) fn not_read_notice(pages: u32) -> Option<RunError> {
-    (pages > 0).then(|| {
+/// What a reader is told of pages and documents that are there and not in the report.
+pub(super) fn not_read_notice(Unread { pages, documents }: Unread) -> Option<RunError> {
+    let pages = (pages > 0).then(|| {
         RunError::new(PAGES_NOT_READ, format!("{} not in the report: the site has more text than one report is made of.", are(pages, "page")), DIVIDE)
-    })
+    });
+    let documents = (documents > 0).then(|| {
+        let message = format!("{} not in the report: a run reads the newest {DOCUMENTS_MAX}.", are(documents, "document"));
+        RunError::new(PAGES_NOT_READ, message, "Name the documents that matter, in several automations if there are many.")
+    });
+    pages.into_iter().chain(documents).reduce(joined)
+}
+
+fn joined(first: RunError, next: RunError) -> RunError {
+    let remedy = if first.remedy == next.remedy { first.remedy } else { format!("{} {}", first.remedy, next.remedy) };
+    RunError { code: first.code, message: format!("{} {}", first.message, next.message), remedy }
 }
 
 /// What a reader is told of what is not in the report, or not recalled.
 fn notice_of(LeftOut { passages, pages }: LeftOut, beyond: Beyond) -> Option<RunError> {
-    let mut told: Vec<RunError> = not_read_notice(beyond.not_read).into_iter().collect();
+    let mut told: Vec<RunError> = not_read_notice(beyond.unread).into_iter().collect();
     if beyond.not_recalled > 0 {
         let message = format!("{} not recallable: the site has more text than one run puts into recall.", are(beyond.not_recalled, "page"));
         told.push(RunError::new("passages_left_out", message, DIVIDE));
@@ -191,7 +204,7 @@ fn notice_of(LeftOut { passages, pages }: LeftOut, beyond: Beyond) -> Option<Run
             DIVIDE,
         ));
     }
-    told.into_iter().reduce(|first, next| RunError { message: format!("{} {}", first.message, next.message), ..first })
+    told.into_iter().reduce(joined)
 }
 
 fn are(count: u32, what: &str) -> String {

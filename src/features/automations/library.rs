@@ -1,10 +1,16 @@
 //! The texts that runs work with, as the store keeps them: once per company and content.
 
+use std::collections::HashMap;
+
+use super::collect::page_of;
 use super::seams::CollectedSource;
 use crate::model::document::Document;
 use crate::model::ids::{CompanyId, DocumentId};
 use crate::model::part::Part;
 use crate::model::report::SourceRef;
+use crate::model::run::KnownPage;
+#[cfg(test)]
+use crate::services::collect::texts::kept_text;
 use crate::services::collect::texts::{KeptPage, PageTexts};
 use crate::store::{Store, StoreError};
 
@@ -22,9 +28,11 @@ impl Library {
         Self { texts: PageTexts::new(store.clone()), store }
     }
 
-    /// Keeps a page's text.
+    /// Keeps a page's text without a page of a run.
+    #[cfg(test)]
     pub(super) async fn keep(&self, company: &CompanyId, source: &CollectedSource) -> Result<(), StoreError> {
-        self.texts.keep(company, &source.source, &source.text, source.collected_at).await.map(|_| ())
+        let kept = kept_text(&source.source, &source.text, source.collected_at)?;
+        self.store.put_page_texts(company.clone(), vec![kept]).await
     }
 
     /// The text of a content hash.
@@ -32,10 +40,10 @@ impl Library {
         self.texts.get(company, content_hash).await
     }
 
-    /// The title and the canonical text of a content hash.
-    pub(super) async fn plain(&self, company: &CompanyId, content_hash: &str) -> Result<Option<(String, String)>, StoreError> {
+    /// The canonical text of a content hash.
+    pub(super) async fn plain(&self, company: &CompanyId, content_hash: &str) -> Result<Option<String>, StoreError> {
         let kept = self.store.page_text(company.clone(), content_hash.to_owned()).await?;
-        Ok(kept.map(|kept| (kept.title, kept.text)))
+        Ok(kept.map(|kept| kept.text))
     }
 
     /// Whether a company has a document.
@@ -43,16 +51,34 @@ impl Library {
         self.texts.has_document(company, document).await
     }
 
-    /// The documents named, or the newest of a company's, in that order, without their texts; at most `limit`. Those that are gone are left out.
-    pub(super) async fn documents(&self, company: &CompanyId, named: &[DocumentId], limit: u32) -> Result<Vec<Document>, StoreError> {
+    /// The latest versions of the documents named, or the newest of a company's, in that order, without their texts; at most `limit`, and how many
+    /// more there are. Those that are gone are left out.
+    pub(super) async fn documents(&self, company: &CompanyId, named: &[DocumentId], limit: u32) -> Result<(Vec<Document>, u32), StoreError> {
         if named.is_empty() {
-            return self.store.documents(company.clone(), Part { after: None, limit }).await;
+            let newest = self.store.documents(company.clone(), Part { after: None, limit }).await?;
+            let all = if newest.len() < limit as usize { 0 } else { self.store.count_documents(company.clone()).await? };
+            let more = all.saturating_sub(u32::try_from(newest.len()).unwrap_or(u32::MAX));
+            return Ok((newest, more));
         }
-        let mut documents = Vec::new();
-        for id in named.iter().take(limit as usize) {
-            documents.extend(self.store.document(company.clone(), id.clone()).await?);
+        let mut documents: Vec<Document> = Vec::new();
+        for (_, document) in self.store.current_documents(company.clone(), named.to_vec()).await? {
+            // Two versions of one name are one document.
+            if !documents.iter().any(|other| other.id == document.id) {
+                documents.push(document);
+            }
         }
-        Ok(documents)
+        let more = documents.len().saturating_sub(limit as usize);
+        documents.truncate(limit as usize);
+        Ok((documents, u32::try_from(more).unwrap_or(u32::MAX)))
+    }
+
+    /// What is known of a document, or else of the version before it that a run has read.
+    pub(super) async fn known<'a>(&self, document: &Document, pages: &'a HashMap<String, KnownPage>) -> Result<Option<&'a KnownPage>, StoreError> {
+        let known = pages.get(&page_of(&document.id));
+        if known.is_some() || document.version == 1 || pages.is_empty() {
+            return Ok(known);
+        }
+        Ok(self.store.earlier_versions(document).await?.iter().find_map(|earlier| pages.get(&page_of(earlier))))
     }
 
     /// A document's text, or why it has none yet.

@@ -133,12 +133,17 @@ impl Bench {
 
     /// Uploads a document with this text.
     pub(super) async fn document(&self, viewer: &Viewer, text: &str) -> DocumentId {
+        self.document_named(viewer, &format!("{}.txt", DocumentId::new(&self.seams)), text).await
+    }
+
+    /// Uploads the next version of a name with this text.
+    pub(super) async fn document_named(&self, viewer: &Viewer, name: &str, text: &str) -> DocumentId {
         let (id, now) = (DocumentId::new(&self.seams), self.seams.now());
         let source = SourceRef { url: None, document_id: Some(id.clone()), title: "Doc".into(), page_number: None };
         let new = NewDocument {
             id: id.clone(),
             company: viewer.company.clone(),
-            name: format!("{id}.txt"),
+            name: name.into(),
             media_type: "text/plain".into(),
             content: text.into(),
             content_hash: crate::base::secret::sha256_hex(text.as_bytes()),

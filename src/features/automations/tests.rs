@@ -20,6 +20,7 @@ use crate::model::schedule::Schedule;
 use crate::model::widget::{SourceClass, Visibility, WidgetDraft, testing::draft};
 use crate::services::recall::LeftOut;
 use crate::store::StoreError;
+use crate::store::testing::execute;
 
 async fn widget(bench: &Bench, viewer: &Viewer, draft: WidgetDraft) -> WidgetId {
     bench.automations.create_widget(viewer, draft).await.unwrap().widget.id

@@ -1,16 +1,17 @@
 //! What people are shown of widgets and reports: the grid, one widget, one report with what changed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::seams::Collector;
 use super::{AutomationError, Automations, Viewer};
 use crate::base::clock::Timestamp;
 use crate::model::freshness::Freshness;
-use crate::model::ids::{ReportId, WidgetId};
+use crate::model::ids::{CompanyId, DocumentId, ReportId, WidgetId};
 use crate::model::part::Part;
 use crate::model::report_history::{MetricChange, MetricPoint, Report, ReportChanges, ReportHead, Series};
 use crate::model::run::{Run, RunError};
 use crate::model::widget::Widget;
+use crate::store::StoreError;
 
 /// Points of a sparkline.
 const SPARKLINE_POINTS: u32 = 30;
@@ -82,8 +83,9 @@ impl Automations {
         since: Option<Timestamp>,
     ) -> Result<(Vec<WidgetView>, Option<WidgetId>), AutomationError> {
         let (store, company) = (self.store(), || viewer.company.clone());
-        let widgets = store.widgets_in(company(), part.clone()).await?;
+        let mut widgets = store.widgets_in(company(), part.clone()).await?;
         let next = part.next(&widgets, |widget| widget.id.clone());
+        self.name_current_documents(&viewer.company, &mut widgets).await?;
         let mut runs: HashMap<WidgetId, Run> = store.latest_runs(company()).await?.into_iter().map(|run| (run.widget_id.clone(), run)).collect();
         let mut reports: HashMap<WidgetId, ReportHead> =
             store.latest_report_heads(company()).await?.into_iter().map(|head| (head.widget_id.clone(), head)).collect();
@@ -110,7 +112,8 @@ impl Automations {
     /// # Errors
     /// Not found, or the store's failure.
     pub async fn widget(&self, viewer: &Viewer, id: &WidgetId) -> Result<WidgetView, AutomationError> {
-        let widget = self.visible_widget(viewer, id).await?;
+        let mut widget = self.visible_widget(viewer, id).await?;
+        self.name_current_documents(&viewer.company, std::slice::from_mut(&mut widget)).await?;
         let (store, company) = (self.store(), || viewer.company.clone());
         let run = store.runs_of_widget(company(), id.clone(), Part::new(None, Some(1))).await?.pop();
         let report = store.report_heads(company(), id.clone(), Part::new(None, Some(1))).await?.pop();
@@ -149,6 +152,27 @@ impl Automations {
         let before = self.store().report_before(report.widget_id.clone(), report.created_at, report.id.clone()).await?;
         let changes = before.map(|before| ReportChanges::between(&before.body, &report.body));
         Ok(ReportView { report, changes })
+    }
+
+    /// Names the documents of widgets by their latest versions, which the next run reads: what people choose from has no others.
+    async fn name_current_documents(&self, company: &CompanyId, widgets: &mut [Widget]) -> Result<(), StoreError> {
+        let named: BTreeSet<DocumentId> = widgets.iter().flat_map(|widget| &widget.spec.source.documents).cloned().collect();
+        if named.is_empty() {
+            return Ok(());
+        }
+        let current: HashMap<DocumentId, DocumentId> = self
+            .store()
+            .current_documents(company.clone(), named.into_iter().collect())
+            .await?
+            .into_iter()
+            .map(|(named, document)| (named, document.id))
+            .collect();
+        for documents in widgets.iter_mut().map(|widget| &mut widget.spec.source.documents) {
+            let mut seen = HashSet::new();
+            documents.iter_mut().filter_map(|id| Some((current.get(id)?, id))).for_each(|(latest, id)| id.clone_from(latest));
+            documents.retain(|id| seen.insert(id.clone()));
+        }
+        Ok(())
     }
 
     fn view(&self, widget: Widget, run: Option<Run>, report: Option<ReportHead>, headline: Option<Series>) -> WidgetView {

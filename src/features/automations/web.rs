@@ -15,6 +15,7 @@ use crate::model::ids::CompanyId;
 use crate::model::run::{KnownPage, RunError};
 use crate::services::collect::crawl::{self, CrawlRequest, CrawlSettings, Fate, FetchedPage, PageLinks, PageOutcome, PageSink, Previous, Reason};
 use crate::services::collect::page::{self, PageError, PageText};
+use crate::services::collect::texts::KeptPage;
 use crate::services::egress::Egress;
 
 /// Known pages that are asked for conditionally; their links are held in memory during the crawl.
@@ -80,14 +81,15 @@ impl WebCollector {
         let conditional = job.known.iter().filter(|(_, known)| known.etag.is_some() || known.last_modified.is_some());
         for (url, known) in conditional.take(CONDITIONAL_PAGES_MAX) {
             match self.library.text(&job.company, &known.content_hash).await {
-                Ok(Some(kept)) => {
+                // Another page with the same text leads elsewhere.
+                Ok(Some(kept)) if is_of(&kept, url, known) => {
                     held += kept.text.links.len();
                     if held > CONDITIONAL_LINKS_MAX {
                         break;
                     }
                     links.insert(url.clone(), links_of(&kept.text));
                 }
-                Ok(None) => {}
+                Ok(_) => {}
                 Err(error) => tracing::warn!(%error, "a kept page could not be read: it is fetched again"),
             }
         }
@@ -138,7 +140,7 @@ impl PageSink for Sink {
                 status = Some(304);
                 let known = self.known.get(outcome.url.as_str()).cloned();
                 (etag, last_modified) = known.as_ref().map_or((None, None), |known| (known.etag.clone(), known.last_modified.clone()));
-                self.kept(known).await
+                self.kept(&outcome.url, known).await
             }
             Fate::Skipped(reason) => {
                 status = reason.status;
@@ -165,11 +167,18 @@ impl PageSink for Sink {
 }
 
 impl Sink {
-    async fn kept(&self, known: Option<KnownPage>) -> MetOutcome {
+    async fn kept(&self, url: &Url, known: Option<KnownPage>) -> MetOutcome {
         let gone = || MetOutcome::Failed(RunError::new("text_gone", "the page has not changed, and its kept text is gone", "Run it again."));
         let Some(known) = known else { return gone() };
         match self.library.text(&self.company, &known.content_hash).await {
-            Ok(Some(kept)) => MetOutcome::Text(kept.text),
+            Ok(Some(kept)) if is_of(&kept, url.as_str(), &known) => MetOutcome::Text(kept.text),
+            // Another page, which may be somebody's own, was collected meanwhile with the same text: its title and links are not this one's.
+            Ok(Some(kept)) => {
+                let mut text = PageText::clone(&kept.text);
+                (text.title, text.next_link) = (known.title, None);
+                text.links.clear();
+                MetOutcome::Text(Arc::new(text))
+            }
             _ => gone(),
         }
     }
@@ -177,6 +186,11 @@ impl Sink {
 
 fn read(page: &FetchedPage, url: &Url) -> Result<Arc<PageText>, PageError> {
     page::read(&page.body, page.content_type(), url).map(Arc::new)
+}
+
+/// Whether a text is kept as this page has it, and not as another with the same text.
+fn is_of(kept: &KeptPage, url: &str, known: &KnownPage) -> bool {
+    kept.source.url.as_deref() == Some(known.final_url.as_deref().unwrap_or(url))
 }
 
 fn links_of(text: &PageText) -> PageLinks {
@@ -279,7 +293,10 @@ mod tests {
                     let (text, content_hash_of) = (Arc::clone(text), content_hash.clone());
                     let kept = CollectedSource { source, text, content_hash: content_hash_of, collected_at: page.at };
                     collector.library.keep(&company, &kept).await.unwrap();
-                    known.insert(page.url.to_string(), KnownPage { content_hash, etag: page.etag, last_modified: None, this_run: None });
+                    known.insert(
+                        page.url.to_string(),
+                        KnownPage { final_url: None, title: None, content_hash, etag: page.etag, last_modified: None, this_run: None },
+                    );
                     format!("{} text", page.url.path())
                 }
                 MetOutcome::Skipped(reason) | MetOutcome::Failed(RunError { code: reason, .. }) | MetOutcome::Refused(reason, _) => {

@@ -19,7 +19,7 @@ const TOKENS_WAIT: Duration = Duration::from_secs(600);
 const STORE_WAIT: Duration = Duration::from_secs(60);
 /// The time between two looks for texts that nothing needs.
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
-/// Texts are kept this long after they were last collected, whatever needs them: a run keeps a page's text before it notes the page.
+/// Texts are kept this long after they were last collected, whatever needs them: a run that is told "not modified" reads the text again.
 const TEXT_AGE_MIN: Duration = Duration::from_secs(86_400);
 /// Texts that one transaction removes: up to 4 MB each, most a hundredth of it.
 const PRUNE_BATCH: u32 = 20;

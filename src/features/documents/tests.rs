@@ -58,6 +58,14 @@ impl World {
         self.recall.search(query).await.unwrap().into_iter().filter_map(|found| found.chunk.body.document_id).collect()
     }
 
+    /// The versions that a question recalls, each with how old it is said to be.
+    async fn freshness(&self, text: &str) -> Vec<(DocumentId, &'static str)> {
+        let filter = RecallFilter::default();
+        let query = RecallQuery { company: self.company.clone(), viewer: self.user.clone(), text: text.into(), limit: 8, filter };
+        let found = self.recall.search(query).await.unwrap();
+        found.into_iter().map(|found| (found.chunk.body.document_id.unwrap(), found.citation.freshness.as_str())).collect()
+    }
+
     /// The keys and tokens of what embedding cost so far.
     async fn spent(&self) -> Vec<(String, i64)> {
         let rows = self.ledger.statement(&self.user, 1_000).await.unwrap();
@@ -91,6 +99,24 @@ async fn an_upload_becomes_ready_is_charged_once_and_replaces_its_earlier_versio
     assert!(world.documents.delete(&world.company, &world.user, Role::Member, &second.id).await.unwrap());
     assert!(world.documents.get(&world.company, &first.id).await.unwrap().is_none());
     assert!(world.recalled("Rhine").await.is_empty());
+}
+
+#[tokio::test]
+async fn while_a_later_version_waits_the_earlier_one_is_outdated() {
+    let world = world(1000).await;
+    let first = world.upload("leave.txt", b"Leave is twenty days.").await.unwrap();
+    world.documents.reconcile().await.unwrap();
+    assert_eq!(world.freshness("leave").await, [(first.id.clone(), "FRESH")]);
+    let second = world.upload("leave.txt", b"Leave is thirty days.").await.unwrap();
+    assert_eq!(world.freshness("leave").await, [(first.id.clone(), "STALE")], "there is nothing else yet, and it is no longer so");
+    world.embedder.failing.store(true, Ordering::Relaxed);
+    world.documents.reconcile().await.unwrap();
+    assert_eq!(world.state(&second).await.state, DocumentState::Failed);
+    assert_eq!(world.freshness("leave").await, [(first.id, "STALE")]);
+    world.embedder.failing.store(false, Ordering::Relaxed);
+    let third = world.upload("leave.txt", b"Leave is thirty days.").await.unwrap();
+    world.documents.reconcile().await.unwrap();
+    assert_eq!(world.freshness("leave").await, [(third.id, "FRESH")]);
 }
 
 #[tokio::test]

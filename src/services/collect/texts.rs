@@ -23,7 +23,7 @@ pub struct KeptPage {
     pub collected_at: Timestamp,
 }
 
-/// Keeps and finds texts. Cheap to clone.
+/// Finds kept texts. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct PageTexts {
     store: Store,
@@ -34,17 +34,6 @@ impl PageTexts {
     #[must_use]
     pub fn new(store: Store) -> Self {
         Self { store }
-    }
-
-    /// Keeps a text, once per company and content, and returns its content hash.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn keep(&self, company: &CompanyId, source: &SourceRef, text: &PageText, collected_at: Timestamp) -> Result<String, StoreError> {
-        let kept = kept_text(source, text, collected_at)?;
-        let hash = kept.content_hash.clone();
-        self.store.put_page_texts(company.clone(), vec![kept]).await?;
-        Ok(hash)
     }
 
     /// The text of this content, if the company has it.

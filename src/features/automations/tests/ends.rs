@@ -240,6 +240,56 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 #[tokio::test]
+async fn a_run_reads_the_latest_version_of_the_documents_it_names() {
+    let bench = bench().await;
+    let viewer = bench.viewer().await;
+    let first = bench.document_named(&viewer, "leave.txt", "Leave=20").await;
+    let beside = bench.document_named(&viewer, "pay.txt", "Pay=9").await;
+    let of = |documents: Vec<DocumentId>| WidgetDraft { source_class: SourceClass::Upload, urls: vec![], documents, ..draft() };
+    let id = widget(&bench, &viewer, of(vec![first.clone(), beside.clone()])).await;
+    bench.run_through(&viewer, &id).await;
+    let second = bench.document_named(&viewer, "leave.txt", "Leave=30").await;
+    let run = bench.run_through(&viewer, &id).await;
+    let pages = bench.automations.run(&viewer, &run.id, &Part::default()).await.unwrap().pages;
+    let read: Vec<(String, PageFate)> = pages.into_iter().map(|page| (page.url, page.fate)).collect();
+    assert_eq!(read, [(format!("document:{second}"), PageFate::Changed), (format!("document:{beside}"), PageFate::Unchanged)]);
+    let report = bench.automations.report(&viewer, run.report_id.as_ref().unwrap()).await.unwrap();
+    assert_eq!((report.report.body.metrics[0].value, report.changes.unwrap().metrics[0].change), (30.0, Some(10.0)));
+    let shown = bench.automations.widget(&viewer, &id).await.unwrap();
+    assert_eq!(shown.widget.spec.source.documents, [second.clone(), beside.clone()], "the form shows what is read");
+    assert_eq!(bench.automations.widgets(&viewer, &Part::default(), None).await.unwrap().0, [shown]);
+
+    // Whoever names two versions of a name means one document.
+    let both = |draft: &mut WidgetDraft| draft.documents = vec![second.clone(), first.clone()];
+    let changed = bench.automations.update_widget(&viewer, &id, both).await.unwrap();
+    assert_eq!(changed.widget.spec.source.documents, std::slice::from_ref(&second));
+    let run = bench.run_through(&viewer, &id).await;
+    assert_eq!((run.pages_collected, run.metrics), (1, 1));
+}
+
+#[tokio::test]
+async fn a_run_over_all_documents_says_how_many_it_did_not_read() {
+    let bench = bench().await;
+    let viewer = bench.viewer().await;
+    let sql = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 502)
+               INSERT INTO documents (id, company_id, name, media_type, size_bytes, version, content_hash, state, uploaded_by, uploaded_at)
+               SELECT substr(?3, 1, length(?3) - 4) || printf('%04d', i), ?1, 'old ' || i, 'text/plain', 0, 1, '00', 'ready', ?2, i FROM n";
+    execute(&bench.store, sql, (viewer.company.clone(), viewer.user.clone(), DocumentId::new(&bench.seams))).await;
+    bench.document(&viewer, "Leave=30").await;
+    let all = WidgetDraft { source_class: SourceClass::CompanyDocs, urls: vec![], ..draft() };
+    let id = widget(&bench, &viewer, all).await;
+    *bench.world.script.ingest_waits.lock().unwrap() = Some(RunError::new("insufficient_tokens", "wait", "wait"));
+    let run = bench.run_through(&viewer, &id).await;
+    assert_eq!((run.state, run.pages_collected, run.documents_left_out), (RunState::Succeeded, 1, 3));
+    assert_eq!(run.notice.unwrap().code, "insufficient_tokens");
+    *bench.world.script.ingest_waits.lock().unwrap() = None;
+    bench.world.clock.advance(Duration::from_secs(600));
+    bench.automations.ingest_waiting().await.unwrap();
+    let notice = bench.store.run(viewer.company.clone(), run.id).await.unwrap().unwrap().notice.unwrap();
+    assert_eq!((notice.code.as_str(), notice.message.as_str()), ("pages_not_read", "3 documents are not in the report: a run reads the newest 500."));
+}
+
+#[tokio::test]
 async fn no_more_runs_at_once_than_there_are_places() {
     let world = World::new();
     let bench = world.start(AutomationsSettings { runs_at_once: 2, ..settings() }).await;
