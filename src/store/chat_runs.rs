@@ -1,10 +1,11 @@
 //! The durable runs that make answers. Every change of state and the event that tells of it are one transaction.
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::conversations::{self, ChatOwner};
 use super::events::tell_answer as tell;
 use super::ledger::settle_in;
+use super::runs::Turn;
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
 use crate::model::chat::{ATTEMPTS_MAX, Answer, ChatFailure, ChatRun, ChatRunState, Message, UNTITLED, WAITING_MAX, title_of};
@@ -62,21 +63,25 @@ impl Store {
         self.write("ask", move |tx| ask_in(tx, &new, now)).await
     }
 
-    /// Takes the run that waits longest in a conversation where nothing runs, and marks it as begun.
+    /// Takes a run of a conversation where nothing runs, and marks it as begun. Companies take turns: one with the fewest answers being made comes
+    /// first, of those the one after whoever was last, with its run that waits longest.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn claim_chat_run(&self, now: Timestamp) -> Result<Option<ClaimedRun>, StoreError> {
+    pub async fn claim_chat_run(&self, turn: Turn, now: Timestamp) -> Result<Option<ClaimedRun>, StoreError> {
         self.write("claim chat run", move |tx| {
             // One answer of a conversation at a time, in the order asked: the next question may rest on it.
             let mut statement = tx.prepare_cached(
-                "UPDATE chat_runs SET state = 'running', attempt = attempt + 1, started_at = ?1 WHERE id = (
-                   SELECT id FROM chat_runs q WHERE q.state = 'queued'
+                "WITH making AS (SELECT company_id, count(*) AS answers FROM chat_runs WHERE state = 'running' GROUP BY company_id)
+                 UPDATE chat_runs SET state = 'running', attempt = attempt + 1, started_at = :now WHERE id = (
+                   SELECT q.id FROM chat_runs q LEFT JOIN making m ON m.company_id = q.company_id WHERE q.state = 'queued'
                    AND q.company_id NOT IN (SELECT c.id FROM companies c WHERE c.deleted_at IS NOT NULL AND c.purged_at IS NULL) AND NOT EXISTS
                      (SELECT 1 FROM chat_runs r WHERE r.conversation_id = q.conversation_id AND r.state = 'running')
-                   ORDER BY queued_at, id LIMIT 1) RETURNING id",
+                   AND (coalesce(m.answers, 0) < :most OR NOT EXISTS (SELECT 1 FROM companies c WHERE c.id <> q.company_id AND c.deleted_at IS NULL))
+                   ORDER BY coalesce(m.answers, 0), q.company_id > :after DESC, q.company_id, q.queued_at, q.id LIMIT 1) RETURNING id",
             )?;
-            let Some(id) = statement.query_row([now], |row| row.get::<_, ChatRunId>(0)).optional()? else { return Ok(None) };
+            let given = named_params! {":now": now, ":most": turn.most_of_one, ":after": turn.after()};
+            let Some(id) = statement.query_row(given, |row| row.get::<_, ChatRunId>(0)).optional()? else { return Ok(None) };
             let Some(run) = find(tx, &id)? else { return Ok(None) };
             tell(tx, &id, &[ChatEvent::State { state: ChatStep::Recalling }], now)?;
             let mut question = tx.prepare_cached("SELECT text, position FROM messages WHERE id = ?1")?;

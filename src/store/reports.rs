@@ -276,7 +276,7 @@ mod tests {
 
     async fn reporting(store: &Store, widget: &Widget, now: Timestamp) -> Run {
         store.queue_run(crate::store::runs::NewRun { now, ..new_run(widget) }).await.unwrap();
-        let run = store.claim_next_run(now).await.unwrap().unwrap();
+        let run = store.claim_next_run(crate::store::runs::Turn::anybody(), now).await.unwrap().unwrap();
         for (from, to) in [(RunState::Collecting, RunState::Extracting), (RunState::Extracting, RunState::Reporting)] {
             assert!(store.advance_run(run.id.clone(), from.to(to).unwrap(), vec![], now).await.unwrap());
         }

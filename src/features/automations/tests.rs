@@ -8,6 +8,7 @@ use serde_json::json;
 use super::testing::{Bench, Page, World, bench, settings};
 use super::{AutomationError, AutomationsSettings, Viewer};
 use crate::base::clock::Clock;
+use crate::base::places::Work;
 use crate::model::ids::{DocumentId, WidgetId};
 use crate::model::part::Part;
 use crate::model::role::Role;
@@ -16,6 +17,7 @@ use crate::model::schedule::Schedule;
 use crate::model::widget::{SourceClass, Visibility, WidgetDraft, testing::draft};
 use crate::services::recall::LeftOut;
 use crate::store::StoreError;
+use crate::store::runs::Turn;
 
 async fn widget(bench: &Bench, viewer: &Viewer, draft: WidgetDraft) -> WidgetId {
     bench.automations.create_widget(viewer, draft).await.unwrap().widget.id
@@ -331,7 +333,7 @@ async fn what_was_claimed_and_lost_is_taken_up_without_a_restart() {
     bench.world.set_pages(two_pages());
     let id = widget(&bench, &viewer, draft()).await;
     let run = bench.automations.start_run(&viewer, &id).await.unwrap();
-    bench.store.claim_next_run(bench.seams.now()).await.unwrap().unwrap();
+    bench.store.claim_next_run(Turn::anybody(), bench.seams.now()).await.unwrap().unwrap();
     assert_eq!(bench.automations.drive().await.unwrap(), 1);
     let run = bench.until(&viewer, &run.id, |run| !run.state.is_active()).await;
     assert_eq!((run.state, run.attempt), (RunState::Succeeded, 1), "it was put back and ran");
@@ -375,19 +377,50 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 #[tokio::test]
-async fn no_more_runs_at_once_than_there_are_places() {
-    let world = World::new();
-    let bench = world.start(AutomationsSettings { runs_at_once: 2, ..settings() }).await;
+async fn no_more_runs_at_once_than_there_are_places_and_answers_leave_one() {
+    let world = World { places: 3, ..World::new() };
+    let bench = world.start(settings()).await;
     world.set_pages(vec![("http://a.example/1", Page::Hangs)]);
     let viewer = bench.viewer().await;
+    let mut runs = Vec::new();
     for _ in 0..3 {
         let id = widget(&bench, &viewer, draft()).await;
-        bench.automations.start_run(&viewer, &id).await.unwrap();
+        runs.push(bench.automations.start_run(&viewer, &id).await.unwrap());
     }
-    assert_eq!(bench.automations.drive().await.unwrap(), 2);
+    assert_eq!(bench.automations.drive().await.unwrap(), 2, "one place is left for answers");
     assert_eq!(bench.automations.drive().await.unwrap(), 0);
     let counts = bench.store.run_counts().await.unwrap();
     assert_eq!((counts.working, counts.queued), (2, 1));
+    let _answers = [bench.places.take(Work::Answer).unwrap().begin()];
+    assert!(bench.places.take(Work::Answer).is_none(), "runs and answers are counted together");
+    bench.automations.cancel_run(&viewer, &runs[0].id).await.unwrap();
+    bench.until(&viewer, &runs[0].id, |run| run.state == RunState::Cancelled).await;
+    bench.automations.run_nudge().nudged().await;
+    assert_eq!(bench.automations.drive().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn companies_take_turns_and_none_holds_every_place() {
+    let world = World { places: 5, ..World::new() };
+    let bench = world.start(settings()).await;
+    world.set_pages(vec![("http://a.example/1", Page::Hangs)]);
+    let (busy, late) = (bench.viewer().await, bench.viewer().await);
+    for _ in 0..3 {
+        let id = widget(&bench, &busy, draft()).await;
+        bench.automations.start_run(&busy, &id).await.unwrap();
+    }
+    // Its plan knows three automations.
+    let extra = bench.store.widgets(busy.company.clone()).await.unwrap().remove(0);
+    for _ in 0..3 {
+        let more = crate::model::widget::Widget { id: WidgetId::new(&bench.seams), ..extra.clone() };
+        bench.store.insert_widget(more.clone(), None).await.unwrap();
+        bench.automations.start_run(&busy, &more.id).await.unwrap();
+    }
+    assert_eq!(bench.automations.drive().await.unwrap(), 3, "of four places for runs one is left to whoever comes later");
+    let id = widget(&bench, &late, draft()).await;
+    let run = bench.automations.start_run(&late, &id).await.unwrap();
+    assert_eq!(bench.automations.drive().await.unwrap(), 1);
+    bench.until(&late, &run.id, |run| run.state == RunState::Collecting).await;
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Chat;
 use super::answer::{Draft, MakeError};
+use crate::base::places::{Place, Work};
 use crate::model::chat::{Answer, ChatFailure, ChatRun};
 use crate::model::ids::{ChatRunId, MessageId};
 use crate::model::ledger::TxType;
@@ -14,6 +15,7 @@ use crate::services::gateway::prompt::{ANSWER_TOKENS, estimate_tokens};
 use crate::services::ledger::{LedgerError, Reservation};
 use crate::store::StoreError;
 use crate::store::chat_runs::ClaimedRun;
+use crate::store::runs::Turn;
 
 impl Chat {
     /// Brings the runs into order: what nobody makes any more waits again, and what waits is begun as far as there is room.
@@ -28,10 +30,13 @@ impl Chat {
             tracing::warn!(%run, "an answer was interrupted; it is made again, or given up after too many times");
             parts.signals.notify(run.as_str());
         }
-        while self.active().len() < self.inner.settings.runs_max && !parts.tasks.is_stopping() {
-            let Some(claimed) = parts.store.claim_chat_run(parts.seams.now()).await? else { break };
+        while !parts.tasks.is_stopping() {
+            let Some(place) = parts.places.take(Work::Answer) else { break };
+            let turn = Turn { after: self.last().clone(), most_of_one: parts.places.most_of_one() };
+            let Some(claimed) = parts.store.claim_chat_run(turn, parts.seams.now()).await? else { break };
+            *self.last() = Some(claimed.run.company_id.clone());
             let cancel = CancellationToken::new();
-            let making = Making::begin(self, claimed.run.id.clone(), cancel.clone());
+            let making = Making::begin(self, claimed.run.id.clone(), cancel.clone(), place);
             parts.signals.notify(claimed.run.id.as_str());
             let chat = self.clone();
             parts.tasks.spawn("chat answer", async move { chat.carry_out(claimed, cancel, making).await });
@@ -151,12 +156,13 @@ impl Chat {
 struct Making {
     chat: Chat,
     id: ChatRunId,
+    place: Option<Place>,
 }
 
 impl Making {
-    fn begin(chat: &Chat, id: ChatRunId, cancel: CancellationToken) -> Self {
+    fn begin(chat: &Chat, id: ChatRunId, cancel: CancellationToken, place: Place) -> Self {
         chat.active().insert(id.clone(), cancel);
-        Self { chat: chat.clone(), id }
+        Self { chat: chat.clone(), id, place: Some(place.begin()) }
     }
 }
 
@@ -164,7 +170,8 @@ impl Drop for Making {
     fn drop(&mut self) {
         self.chat.active().remove(&self.id);
         self.chat.parts().signals.notify(self.id.as_str());
-        self.chat.parts().nudge.nudge();
+        // Nobody makes it any more: its place wakes whoever waits for one.
+        drop(self.place.take());
     }
 }
 

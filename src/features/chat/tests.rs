@@ -80,7 +80,7 @@ struct Bench {
     _folder: tempfile::TempDir,
 }
 
-const SETTINGS: ChatSettings = ChatSettings { runs_max: 4, answer_max: Some(Duration::from_secs(300)) };
+const SETTINGS: ChatSettings = ChatSettings { answer_max: Some(Duration::from_secs(300)) };
 
 /// With replies: over a model server. Without: the narrator.
 async fn bench(replies: Vec<Reply>) -> Bench {
@@ -102,7 +102,7 @@ async fn bench(replies: Vec<Reply>) -> Bench {
         let settings = ModelServerSettings::new(server.url().parse().unwrap(), "tiny", None);
         (Arc::new(OpenAiCompatible::new(egress, seams.clone(), settings).unwrap()), Some(server))
     };
-    let parts = ChatParts { store, seams, tasks, signals: Signals::default(), nudge: Nudge::default(), ledger, recall, provider };
+    let parts = ChatParts { store, seams, tasks, signals: Signals::default(), places: Places::new(5), ledger, recall, provider };
     let chat = Chat::new(parts.clone(), SETTINGS);
     let owner = ChatOwner { company, user };
     let conversation = chat.begin(&owner, None).await.unwrap().id;
