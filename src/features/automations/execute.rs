@@ -107,7 +107,12 @@ impl Automations {
         let context = self.upstream_context(widget).await?;
         let (extractor, sources) = (Arc::clone(&self.parts().extractor), Arc::clone(sources));
         let (title, objective) = (widget.spec.title.clone(), widget.spec.objective.clone());
-        let work = self.parts().tasks.spawn_blocking(move || extractor.extract(&sources, &title, &objective, &context));
+        let places = Arc::clone(&self.inner.extracting);
+        let work = async {
+            let place = places.acquire_owned().await;
+            let work = self.parts().tasks.spawn_blocking(move || (extractor.extract(&sources, &title, &objective, &context), place).0);
+            work.await
+        };
         let body = tokio::select! {
             done = work => done,
             // The thread goes on to its end, but nobody waits for it.

@@ -29,6 +29,7 @@ mod widgets;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::base::places::{Places, Work};
@@ -112,6 +113,8 @@ struct Inner {
     /// Held by whoever takes runs from the queue, so that a run between its claim and its worker is not taken for abandoned.
     /// The company that was given a place last.
     driving: tokio::sync::Mutex<Option<CompanyId>>,
+    /// Held by threads that make reports, also of runs that are over: nobody waits for the thread of a cancelled run, and it counts until it ends.
+    extracting: Arc<Semaphore>,
     /// Held by whoever ingests.
     ingesting: tokio::sync::Mutex<()>,
     ingest_nudge: Nudge,
@@ -140,7 +143,9 @@ impl Automations {
     /// Automations over their parts. Nothing runs until [`drive`](Self::drive) and [`ingest_waiting`](Self::ingest_waiting) are called.
     #[must_use]
     pub fn new(parts: AutomationsParts) -> Self {
+        let extracting = Arc::new(Semaphore::new(parts.places.most()));
         let inner = Inner {
+            extracting,
             parts,
             working: Mutex::default(),
             driving: tokio::sync::Mutex::default(),

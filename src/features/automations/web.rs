@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::Library;
@@ -43,7 +44,15 @@ impl Collector for WebCollector {
             // Whoever drops this future has no more use for the crawl.
             let _ended = job.stop.clone().drop_guard();
             let links = self.known_links(&job).await;
-            let sink = Sink { company: job.company.clone(), known: Arc::clone(&job.known), links, library: self.library.clone(), met, read: None };
+            let sink = Sink {
+                company: job.company.clone(),
+                known: Arc::clone(&job.known),
+                links,
+                library: self.library.clone(),
+                met,
+                read: None,
+                stop: job.stop.clone(),
+            };
             let request = CrawlRequest {
                 company: job.company,
                 start: job.start,
@@ -102,6 +111,7 @@ struct Sink {
     library: Library,
     met: mpsc::Sender<MetPage>,
     read: Option<(Url, Result<Arc<PageText>, PageError>)>,
+    stop: CancellationToken,
 }
 
 impl PageSink for Sink {
@@ -114,7 +124,7 @@ impl PageSink for Sink {
     }
 
     fn links(&mut self, final_url: &Url, page: &FetchedPage) -> PageLinks {
-        let read = read(page, final_url);
+        let read = self.read(page, final_url);
         let links = read.as_ref().map(|text| links_of(text)).unwrap_or_default();
         self.read = Some((final_url.clone(), read));
         links
@@ -130,7 +140,7 @@ impl PageSink for Sink {
                 (etag, last_modified) = (page.etag().map(str::to_owned), page.last_modified().map(str::to_owned));
                 let text = match self.read.take() {
                     Some((url, text)) if url == outcome.final_url => text,
-                    _ => read(&page, &outcome.final_url),
+                    _ => self.read(&page, &outcome.final_url),
                 };
                 text.map_or_else(|error| MetOutcome::Skipped(format!("{}: {error}", error.code())), MetOutcome::Text)
             }
@@ -165,6 +175,10 @@ impl PageSink for Sink {
 }
 
 impl Sink {
+    fn read(&self, page: &FetchedPage, url: &Url) -> Result<Arc<PageText>, PageError> {
+        page::read_unless(&page.body, page.content_type(), url, &|| self.stop.is_cancelled()).map(Arc::new)
+    }
+
     async fn kept(&self, known: Option<KnownPage>) -> MetOutcome {
         let gone = || MetOutcome::Failed(RunError::new("text_gone", "the page has not changed, and its kept text is gone", "Run it again."));
         let Some(known) = known else { return gone() };
@@ -173,10 +187,6 @@ impl Sink {
             _ => gone(),
         }
     }
-}
-
-fn read(page: &FetchedPage, url: &Url) -> Result<Arc<PageText>, PageError> {
-    page::read(&page.body, page.content_type(), url).map(Arc::new)
 }
 
 fn links_of(text: &PageText) -> PageLinks {
@@ -247,7 +257,7 @@ mod tests {
             pages_max: 10,
             internal: true,
             known: Arc::new(known),
-            stop: tokio_util::sync::CancellationToken::new(),
+            stop: CancellationToken::new(),
         };
         let (sender, mut met) = mpsc::channel(1);
         let (pages, ()) = tokio::join!(

@@ -186,7 +186,8 @@ impl Documents {
         let maker = by.clone();
         let (company, by, now, limit) = (company.clone(), by.clone(), self.seams.now(), self.settings.upload_bytes_max);
         // The place goes with the work: whoever hangs up meanwhile does not free it before the work is done.
-        let read = self.tasks.spawn_blocking(move || (upload.read(id, company, by, now, limit), place));
+        let stop = self.tasks.token().clone();
+        let read = self.tasks.spawn_blocking(move || (upload.read(id, company, by, now, limit, &stop), place));
         let (new, _place) = read.await.map_err(|error| DocumentError::Reader(error.to_string()))?;
         let new = new?;
         if let Some(present) = self.store.document_named(new.company.clone(), new.name.clone()).await?
