@@ -163,12 +163,19 @@ impl Store {
         self.write("fail chat run", move |tx| fail_in(tx, &id, &failure, now)).await
     }
 
-    /// Ends a run because its user stopped it. False when it was over already.
+    /// Ends a run because its user stopped it, and charges for what it had used. False when it was over already: then nothing is charged.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn end_cancelled_chat_run(&self, id: ChatRunId, now: Timestamp) -> Result<bool, StoreError> {
-        self.write("cancel chat run", move |tx| cancel_in(tx, &id, now)).await
+    pub async fn end_cancelled_chat_run(&self, id: ChatRunId, used: Option<Settlement>, now: Timestamp) -> Result<bool, StoreError> {
+        self.write("cancel chat run", move |tx| {
+            let ended = cancel_in(tx, &id, now)?;
+            if let Some(used) = used.filter(|_| ended) {
+                settle_in(tx, &used, now)?;
+            }
+            Ok(ended)
+        })
+        .await
     }
 
     /// Asks to stop a run: a waiting one is over at once, a running one by its runner. Returns it as it then is; `None` when it is not there.

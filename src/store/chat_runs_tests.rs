@@ -159,8 +159,8 @@ async fn stopping_ends_what_waits_and_marks_what_runs() {
     assert_eq!(stop(&second).await.unwrap().unwrap().state, ChatRunState::Cancelled);
     let running = stop(&first).await.unwrap().unwrap();
     assert_eq!((running.state, running.cancel_asked), (ChatRunState::Running, true));
-    assert!(bench.store.end_cancelled_chat_run(first.clone(), at(40)).await.unwrap());
-    assert!(!bench.store.end_cancelled_chat_run(first.clone(), at(41)).await.unwrap());
+    assert!(bench.store.end_cancelled_chat_run(first.clone(), None, at(40)).await.unwrap());
+    assert!(!bench.store.end_cancelled_chat_run(first.clone(), None, at(41)).await.unwrap());
     assert_eq!(bench.kinds(&first).await.last().unwrap(), "cancelled");
     assert_eq!(stop(&first).await.unwrap().unwrap().state, ChatRunState::Cancelled);
 }

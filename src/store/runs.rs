@@ -6,6 +6,7 @@ use super::events::{NewEvent, append_in};
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
 use crate::model::ids::{CompanyId, RunId, UserId, WidgetId};
+use crate::model::ledger::Settlement;
 use crate::model::part::Part;
 use crate::model::run::{IngestState, PageFate, Run, RunError, RunState, Transition, Trigger};
 use crate::model::run_event::RunEvent;
@@ -174,12 +175,20 @@ impl Store {
         .await
     }
 
-    /// Ends a run without a report: failed when there is an error, else cancelled. False when it had ended already.
+    /// Ends a run without a report: failed when there is an error, else cancelled, and charged for when there is a settlement. False when it had ended
+    /// already: then nothing is charged.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn end_run(&self, id: RunId, error: Option<RunError>, now: Timestamp) -> Result<bool, StoreError> {
-        self.write("end run", move |tx| end(tx, &id, error, now)).await
+    pub async fn end_run(&self, id: RunId, error: Option<RunError>, settlement: Option<Settlement>, now: Timestamp) -> Result<bool, StoreError> {
+        self.write("end run", move |tx| {
+            let ended = end(tx, &id, error, now)?;
+            if let Some(settlement) = settlement.filter(|_| ended) {
+                super::ledger::settle_in(tx, &settlement, now)?;
+            }
+            Ok(ended)
+        })
+        .await
     }
 
     /// Asks a run to stop: one that waits is cancelled at once, a working one is marked for its worker.
@@ -446,8 +455,8 @@ mod tests {
         assert!(store.advance_run(run.id.clone(), extract, vec![], now).await.unwrap());
         assert!(!store.advance_run(run.id.clone(), extract, vec![], now).await.unwrap(), "it is not in that state any more");
         let error = RunError::new("site_down", "m", "r");
-        assert!(store.end_run(run.id.clone(), Some(error.clone()), now).await.unwrap());
-        assert!(!store.end_run(run.id.clone(), None, now).await.unwrap(), "an end is an end");
+        assert!(store.end_run(run.id.clone(), Some(error.clone()), None, now).await.unwrap());
+        assert!(!store.end_run(run.id.clone(), None, None, now).await.unwrap(), "an end is an end");
         let run = store.run(widget.company_id.clone(), run.id).await.unwrap().unwrap();
         assert_eq!((run.state, run.error, run.finished_at), (RunState::Failed, Some(error), Some(now)));
         assert_eq!(kinds(&store, &run.id).await, ["queued", "collecting", "extracting", "failed", "failed"]);

@@ -110,18 +110,21 @@ impl Automations {
             Some(error) => tracing::warn!(run = %id, code = error.code, message = error.message, "run failed"),
             None => tracing::info!(run = %id, "run cancelled"),
         }
-        self.insist("the end of a run cannot be written yet", || self.store().end_run(id.clone(), error.clone(), self.now())).await;
+        self.insist("the end of a run cannot be written yet", || self.store().end_run(id.clone(), error.clone(), None, self.now())).await;
     }
 
-    /// Writes something as often as it takes, until the app stops: a full disk has room again some time.
-    pub(super) async fn insist<T, F>(&self, what: &'static str, write: impl Fn() -> F)
+    /// Writes something as often as it takes, until the app stops: a full disk has room again some time. `None` when it stopped first.
+    pub(super) async fn insist<T, F>(&self, what: &'static str, write: impl Fn() -> F) -> Option<T>
     where
         F: Future<Output = Result<T, StoreError>>,
     {
-        while let Err(error) = write().await {
-            tracing::error!(%error, "{what}");
+        loop {
+            match write().await {
+                Ok(written) => return Some(written),
+                Err(error) => tracing::error!(%error, "{what}"),
+            }
             tokio::select! {
-                () = self.parts().tasks.stopping() => return,
+                () = self.parts().tasks.stopping() => return None,
                 () = self.parts().seams.clock.sleep(RETRY) => {}
             }
         }

@@ -165,7 +165,7 @@ async fn a_widget_runs_once_at_a_time_and_missed_ticks_make_one_run() {
 }
 
 #[tokio::test]
-async fn a_working_run_can_be_cancelled_and_costs_nothing() {
+async fn a_working_run_can_be_cancelled_and_costs_what_it_had_read() {
     let bench = bench().await;
     let viewer = bench.viewer().await;
     bench.world.set_pages(vec![("http://a.example/1", Page::Text("Bread is dear.")), ("http://a.example/2", Page::Hangs)]);
@@ -180,8 +180,27 @@ async fn a_working_run_can_be_cancelled_and_costs_nothing() {
     assert!(matches!(over, AutomationError::RunOver(RunState::Cancelled)));
     assert_eq!(bench.tasks.stop(Duration::from_secs(5)).await, 0);
     let balance = bench.ledger.balance(&viewer.user).await.unwrap();
-    assert_eq!((balance.balance, balance.reserved), (500_000, 0));
+    assert_eq!((balance.balance, balance.reserved), (499_999, 0));
+    let spent = &bench.ledger.statement(&viewer.user, 10).await.unwrap()[0];
+    let detail: serde_json::Value = serde_json::from_str(&spent.metadata_json).unwrap();
+    assert_eq!((spent.reference_key.as_str(), &detail["pages"], &detail["cancelled"]), (run.id.as_str(), &json!(1), &json!(true)));
+    assert!(bench.ledger.verify().await.unwrap().first_error.is_none());
     assert_eq!(bench.automations.widget(&viewer, &id).await.unwrap().latest.unwrap().run.state, RunState::Cancelled);
+}
+
+#[tokio::test]
+async fn a_run_cancelled_before_it_read_anything_costs_nothing() {
+    let bench = bench().await;
+    let viewer = bench.viewer().await;
+    bench.world.set_pages(vec![("http://a.example/1", Page::Hangs)]);
+    let id = widget(&bench, &viewer, draft()).await;
+    let run = bench.automations.start_run(&viewer, &id).await.unwrap();
+    bench.automations.drive().await.unwrap();
+    bench.automations.cancel_run(&viewer, &run.id).await.unwrap();
+    bench.until(&viewer, &run.id, |run| run.state == RunState::Cancelled).await;
+    assert_eq!(bench.tasks.stop(Duration::from_secs(5)).await, 0);
+    let balance = bench.ledger.balance(&viewer.user).await.unwrap();
+    assert_eq!((balance.balance, balance.reserved), (500_000, 0));
 }
 
 #[tokio::test]
@@ -366,7 +385,7 @@ async fn what_cannot_be_written_is_written_once_there_is_room_again() {
         }
     });
     tokio::select! {
-        () = written => {}
+        written = written => assert_eq!(written, Some(())),
         () = &mut moved => {}
     }
     assert_eq!(tries.load(Ordering::SeqCst), 3);

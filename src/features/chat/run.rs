@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use super::Chat;
 use super::answer::{Draft, MakeError};
 use crate::base::places::{Place, Work};
-use crate::model::chat::{Answer, ChatFailure, ChatRun};
+use crate::model::chat::{Answer, AnswerTokens, ChatFailure, ChatRun};
 use crate::model::ids::{ChatRunId, MessageId};
 use crate::model::ledger::TxType;
 use crate::model::rates;
@@ -72,15 +72,16 @@ impl Chat {
             Ok(reservation) => reservation,
             Err(error) => return self.give_up(&run, error.into()).await,
         };
-        let limit = self.inner.settings.answer_max;
+        let (limit, mut used) = (self.inner.settings.answer_max, AnswerTokens::default());
         let made = tokio::select! {
             biased;
-            made = self.make(claimed, cancel.clone()) => made,
+            made = self.make(claimed, cancel.clone(), &mut used) => made,
             () = cancel.cancelled() => Err(MakeError::Provider(ProviderError::Cancelled)),
             () = sleep_or_never(&*parts.seams.clock, limit) => Err(MakeError::TooLong),
         };
         match made {
             Ok(draft) => self.keep(&run, draft, reservation, started).await,
+            Err(MakeError::Provider(ProviderError::Cancelled)) => self.end_cancelled(&run, used, reservation).await,
             Err(error) => {
                 // An answer that did not come costs nothing.
                 reservation.release().await?;
@@ -138,13 +139,34 @@ impl Chat {
         }
     }
 
+    /// Ends a stopped answer and charges for what the model had read and written until then, all or nothing.
+    async fn end_cancelled(&self, run: &ChatRun, used: AnswerTokens, reservation: Reservation) -> Result<(), StoreError> {
+        let parts = self.parts();
+        let (store, id, now) = (parts.store.clone(), run.id.clone(), parts.seams.now());
+        let price = rates::generation(used.prompt, used.completion);
+        if price == 0 {
+            store.end_cancelled_chat_run(id, None, now).await?;
+            return reservation.release().await;
+        }
+        let metadata = json!({
+            "model": parts.provider.model(),
+            "provider": parts.provider.name(),
+            "prompt_tokens": used.prompt,
+            "completion_tokens": used.completion,
+            "estimated": true,
+            "attempt": run.attempt,
+            "cancelled": true,
+        });
+        // Not kept and not failed: the run was over already. As an error it makes the reservation let go.
+        let kept = reservation.settle_with(price, metadata, |settlement| async move {
+            if store.end_cancelled_chat_run(id, Some(settlement), now).await.map_err(Some)? { Ok(()) } else { Err(None) }
+        });
+        kept.await.or_else(|error: Option<StoreError>| error.map_or(Ok(()), Err))
+    }
+
     async fn give_up(&self, run: &ChatRun, error: MakeError) -> Result<(), StoreError> {
         let parts = self.parts();
         let now = parts.seams.now();
-        if let MakeError::Provider(ProviderError::Cancelled) = error {
-            parts.store.end_cancelled_chat_run(run.id.clone(), now).await?;
-            return Ok(());
-        }
         let failure = error.failure();
         tracing::warn!(run = %run.id, code = failure.code, %error, "no answer");
         parts.store.fail_chat_run(run.id.clone(), failure, now).await?;
