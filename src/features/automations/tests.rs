@@ -467,6 +467,33 @@ async fn the_plan_is_asked_and_what_a_widget_has_it_keeps() {
 }
 
 #[tokio::test]
+async fn edits_at_once_are_both_made_and_leave_the_schedule_alone() {
+    let bench = bench().await;
+    let viewer = bench.viewer().await;
+    let id = widget(&bench, &viewer, WidgetDraft { schedule: Schedule::Every { minutes: 5 }, ..draft() }).await;
+    bench.tick();
+    let edits = (0..4_u32).map(|n| {
+        let change = move |draft: &mut WidgetDraft| match n {
+            0 => draft.title = "Other".into(),
+            1 => draft.objective = "What else?".into(),
+            2 => draft.stale_after_hours = 7,
+            _ => draft.visibility = Visibility::Private,
+        };
+        bench.automations.update_widget(&viewer, &id, change)
+    });
+    for edited in futures_util::future::join_all(edits).await {
+        edited.unwrap();
+    }
+    let widget = bench.automations.widget(&viewer, &id).await.unwrap().widget;
+    let spec = &widget.spec;
+    assert_eq!(
+        (spec.title.as_str(), spec.objective.as_str(), spec.stale_after_hours, spec.visibility),
+        ("Other", "What else?", 7, Visibility::Private)
+    );
+    assert_eq!(widget.next_run_at, Some(bench.world.clock.now().plus(Duration::from_secs(240))), "as it was when it was made");
+}
+
+#[tokio::test]
 async fn upstream_reports_are_context_and_no_widget_is_upstream_of_itself() {
     let bench = bench().await;
     let viewer = bench.viewer().await;

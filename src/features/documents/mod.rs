@@ -146,10 +146,12 @@ impl Documents {
     /// # Errors
     /// [`DocumentError::NotYours`] when a version is somebody else's and the role does not reach that far; when the store fails.
     pub async fn delete(&self, company: &CompanyId, by: &UserId, role: Role, id: &DocumentId) -> Result<bool, DocumentError> {
-        if !role.may_change(self.store.document_is_of(company.clone(), id.clone(), by.clone()).await?) && self.get(company, id).await?.is_some() {
-            return Err(DocumentError::NotYours);
-        }
-        let deleted = self.store.delete_document(company.clone(), id.clone(), self.seams.now()).await?;
+        let now = self.seams.now();
+        let deleted = if role.may_change(false) {
+            self.store.delete_document(company.clone(), id.clone(), now).await?
+        } else {
+            self.store.delete_own_document(company.clone(), id.clone(), by.clone(), now).await?.ok_or(DocumentError::NotYours)?
+        };
         for document in &deleted {
             // It is deleted, and nobody recalls it any more: what goes wrong here is made good by the sweep.
             if let Err(error) = self.recall.forget_document(document).await {
@@ -183,19 +185,17 @@ impl Documents {
     /// is not taken.
     pub async fn upload(&self, place: UploadPlace, company: &CompanyId, by: &UserId, role: Role, upload: Upload) -> Result<Document, DocumentError> {
         let id = DocumentId::new(&self.seams);
-        let maker = by.clone();
         let (company, by, now, limit) = (company.clone(), by.clone(), self.seams.now(), self.settings.upload_bytes_max);
         // The place goes with the work: whoever hangs up meanwhile does not free it before the work is done.
         let stop = self.tasks.token().clone();
         let read = self.tasks.spawn_blocking(move || (upload.read(id, company, by, now, limit, &stop), place));
         let (new, _place) = read.await.map_err(|error| DocumentError::Reader(error.to_string()))?;
         let new = new?;
-        if let Some(present) = self.store.document_named(new.company.clone(), new.name.clone()).await?
-            && !role.may_change(self.store.document_is_of(new.company.clone(), present, maker).await?)
-        {
-            return Err(DocumentError::NotYours);
-        }
-        let document = self.store.insert_document(new).await?;
+        let document = if role.may_change(false) {
+            self.store.insert_document(new).await?
+        } else {
+            self.store.insert_own_document(new).await?.ok_or(DocumentError::NotYours)?
+        };
         self.nudge.nudge();
         Ok(document)
     }
