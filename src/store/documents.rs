@@ -91,10 +91,10 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn document_content(&self, company: CompanyId, id: DocumentId) -> Result<Option<Vec<u8>>, StoreError> {
-        self.read("read a document's file", move |conn| {
-            let mut statement = conn.prepare_cached("SELECT content FROM document_contents WHERE company_id = ?1 AND document_id = ?2")?;
-            Ok(statement.query_row((&company, &id), |row| row.get(0)).optional()?)
+    pub async fn delete_document(&self, company: CompanyId, id: DocumentId, at: Timestamp) -> Result<Vec<DocumentId>, StoreError> {
+        self.write("delete a document", move |tx| match one(tx, &company, &id)? {
+            Some(document) => delete_in(tx, &document, at),
+            None => Ok(Vec::new()),
         })
         .await
     }
@@ -214,6 +214,17 @@ pub(crate) mod testing {
     use super::*;
     use crate::base::seams::Seams;
 
+    impl Store {
+        /// The whole file of a document, as it was uploaded. The appliance reads it in pieces.
+        pub(crate) async fn document_content(&self, company: CompanyId, id: DocumentId) -> Result<Option<Vec<u8>>, StoreError> {
+            self.read("read a document's file", move |conn| {
+                let mut statement = conn.prepare_cached("SELECT content FROM document_contents WHERE company_id = ?1 AND document_id = ?2")?;
+                Ok(statement.query_row((&company, &id), |row| row.get(0)).optional()?)
+            })
+            .await
+        }
+    }
+
     /// A company and a user, as bare rows.
     pub(crate) async fn company_and_user(store: &Store, seams: &Seams) -> (CompanyId, UserId) {
         let (company, user) = (CompanyId::new(seams), UserId::new(seams));
@@ -302,17 +313,6 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_text_that_another_document_or_a_page_needs_stays() {
-        let (store, _folder) = store();
-        let seams = Seams::system();
-        let (company, user) = company_and_user(&store, &seams).await;
-        let a = store.insert_document(new_document(&seams, &company, &user, "a.txt", "same")).await.unwrap();
-        let b = store.insert_document(new_document(&seams, &company, &user, "b.txt", "same")).await.unwrap();
-        let (hash, at) = (a.text_hash.unwrap(), Timestamp::from_millis(9));
-        let text = async || store.page_text(company.clone(), hash.clone()).await.unwrap();
-        store.delete_document(company.clone(), b.id, at).await.unwrap();
-        assert_eq!(text().await.unwrap().document_id, Some(a.id.clone()), "it is under the name of the one that is there");
-    #[tokio::test]
     async fn what_is_somebody_elses_is_neither_replaced_nor_deleted_with_ones_own() {
         let (store, _folder) = store();
         let seams = Seams::system();
@@ -329,6 +329,17 @@ mod tests {
         assert_eq!(store.delete_own_document(company, mine.id, user, at).await.unwrap(), Some(vec![]), "it is gone");
     }
 
+    #[tokio::test]
+    async fn a_text_that_another_document_or_a_page_needs_stays() {
+        let (store, _folder) = store();
+        let seams = Seams::system();
+        let (company, user) = company_and_user(&store, &seams).await;
+        let a = store.insert_document(new_document(&seams, &company, &user, "a.txt", "same")).await.unwrap();
+        let b = store.insert_document(new_document(&seams, &company, &user, "b.txt", "same")).await.unwrap();
+        let (hash, at) = (a.text_hash.unwrap(), Timestamp::from_millis(9));
+        let text = async || store.page_text(company.clone(), hash.clone()).await.unwrap();
+        store.delete_document(company.clone(), b.id, at).await.unwrap();
+        assert_eq!(text().await.unwrap().document_id, Some(a.id.clone()), "it is under the name of the one that is there");
         let (_, run, _) = crate::store::chunks::testing::run(&store, &company, &user, None, 0).await;
         let (page, owner) = (hash.clone(), company.clone());
         store

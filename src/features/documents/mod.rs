@@ -1,5 +1,6 @@
 //! Company documents: uploaded, versioned by name, read once, and made recallable in the background.
 
+mod download;
 mod ingest;
 #[cfg(test)]
 mod tests;
@@ -21,10 +22,14 @@ use crate::services::collect::texts::PageTexts;
 use crate::services::recall::Recall;
 use crate::store::{Store, StoreError};
 
+pub use download::Download;
 pub use upload::Upload;
 
 /// Uploads at once: with the default limit of 50 MB, 200 MB of files in memory.
 const UPLOADS_AT_ONCE: usize = 4;
+
+/// Downloads at once, each with a piece of its file in memory.
+const DOWNLOADS_AT_ONCE: usize = 64;
 
 /// How documents are taken.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +50,9 @@ pub enum DocumentError {
     /// Too many uploads at once.
     #[error("{UPLOADS_AT_ONCE} uploads are under way, as many as are taken at once")]
     Busy,
+    /// Too many downloads at once.
+    #[error("{DOWNLOADS_AT_ONCE} downloads are under way, as many as are sent at once")]
+    DownloadsBusy,
     /// The request holds no file.
     #[error("no file was sent: send it as the form's field `file`")]
     NoFile,
@@ -91,6 +99,7 @@ pub struct Documents {
     recall: Recall,
     settings: DocumentSettings,
     upload_places: Arc<Semaphore>,
+    download_places: Arc<Semaphore>,
     /// One ingest at a time: the embedder has its own workers.
     rounds: Arc<tokio::sync::Mutex<ingest::Rounds>>,
 }
@@ -101,7 +110,8 @@ impl Documents {
     pub fn new(store: Store, seams: Seams, tasks: Tasks, nudge: Nudge, recall: Recall, settings: DocumentSettings) -> Self {
         let texts = PageTexts::new(store.clone());
         let upload_places = Arc::new(Semaphore::new(UPLOADS_AT_ONCE));
-        Self { store, texts, seams, tasks, nudge, recall, settings, upload_places, rounds: Arc::default() }
+        let download_places = Arc::new(Semaphore::new(DOWNLOADS_AT_ONCE));
+        Self { store, texts, seams, tasks, nudge, recall, settings, upload_places, download_places, rounds: Arc::default() }
     }
 
     /// Wakes whoever makes documents recallable.
@@ -130,15 +140,6 @@ impl Documents {
     /// When the store fails.
     pub async fn get(&self, company: &CompanyId, id: &DocumentId) -> Result<Option<Document>, StoreError> {
         self.store.document(company.clone(), id.clone()).await
-    }
-
-    /// A document and its file as uploaded, if the company has it.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn content(&self, company: &CompanyId, id: &DocumentId) -> Result<Option<(Document, Vec<u8>)>, StoreError> {
-        let Some(document) = self.get(company, id).await? else { return Ok(None) };
-        Ok(self.store.document_content(company.clone(), id.clone()).await?.map(|content| (document, content)))
     }
 
     /// Deletes a document with all versions of its name, their files, texts and chunks. False when there was none.
