@@ -218,10 +218,10 @@ impl Store {
         // Looked for by a reader: the writer is not held up. Of a run that was pruned the first event is gone.
         let old = self
             .read("find old chat events", move |conn| {
-                // From the runs to their events, and not the other way: there are many more events. A run whose only event is the first keeps it.
+                // From first events that are old: few streams still have one. A run whose only event is the first keeps it.
                 let mut statement = conn.prepare_cached(
-                    "SELECT r.id FROM chat_runs r CROSS JOIN run_events e ON e.stream_id = r.id AND e.seq = 1
-                     WHERE r.finished_at < ?1 AND EXISTS (SELECT 1 FROM run_events l WHERE l.stream_id = r.id AND l.seq > 1) LIMIT ?2",
+                    "SELECT r.id FROM run_events e CROSS JOIN chat_runs r ON r.id = e.stream_id
+                     WHERE e.seq = 1 AND e.at < ?1 AND r.finished_at < ?1 AND EXISTS (SELECT 1 FROM run_events l WHERE l.stream_id = r.id AND l.seq > 1) LIMIT ?2",
                 )?;
                 Ok(statement.query_map((before, limit), |row| row.get(0))?.collect::<Result<Vec<ChatRunId>, _>>()?)
             })
