@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::instance::StartError;
 use super::mail;
 use crate::base::paths::DataDir;
+use crate::base::places::Places;
 use crate::base::seams::Seams;
 use crate::base::service_manager;
 use crate::base::signal::{Nudge, Signals};
@@ -96,8 +97,9 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
     let store = Store::open(&dir, options)?;
     store.open_installation(new_install_id(&seams), seams.now()).await.map_err(StartError::part("the installation"))?;
     let outbox = Outbox::new(seams.clone(), vault.clone(), mail::settings(&config, &dir)?);
-    let ground = Ground { store, seams, tasks, signals: Signals::default(), config };
-    let Ground { store, seams, tasks, signals, config } = &ground;
+    let places = Places::new(size(config.orchestration.runs_max));
+    let ground = Ground { store, seams, tasks, signals: Signals::default(), places, config };
+    let Ground { store, seams, tasks, signals, config, .. } = &ground;
 
     let auth = ground.auth(&vault, &outbox)?;
     let api_keys = ApiKeys::new(store.clone(), seams.clone());
@@ -164,6 +166,7 @@ struct Ground {
     seams: Seams,
     tasks: Tasks,
     signals: Signals,
+    places: Places,
     config: Config,
 }
 
@@ -226,7 +229,7 @@ impl Ground {
             seams: self.seams.clone(),
             tasks: self.tasks.clone(),
             signals: self.signals.clone(),
-            nudge: Nudge::default(),
+            places: self.places.clone(),
             ledger: ledger.clone(),
             recall: recall.clone(),
             provider,
@@ -248,6 +251,7 @@ impl Ground {
             store: self.store.clone(),
             seams: self.seams.clone(),
             tasks: self.tasks.clone(),
+            places: self.places.clone(),
             signals: self.signals.clone(),
             plans: plans.clone(),
             ledger: ledger.clone(),
@@ -319,12 +323,12 @@ pub fn start_jobs(composed: &Composed) {
 fn automations_settings(config: &Config) -> AutomationsSettings {
     let ingest = config.recall.automation_vectorstore_enabled;
     let report_days = u32::try_from(config.appliance.report_days).ok().filter(|days| *days > 0);
-    AutomationsSettings { runs_at_once: size(config.orchestration.runs_max), ingest, report_days, ..AutomationsSettings::default() }
+    AutomationsSettings { ingest, report_days, ..AutomationsSettings::default() }
 }
 
 fn chat_settings(config: &Config) -> ChatSettings {
     let limit = Duration::from_secs(config.orchestration.stream_run_timeout_seconds);
-    ChatSettings { runs_max: size(config.orchestration.runs_max), answer_max: config.orchestration.stream_hard_timeout_enabled.then_some(limit) }
+    ChatSettings { answer_max: config.orchestration.stream_hard_timeout_enabled.then_some(limit) }
 }
 
 /// The model server of the settings; `None` = answers quote.

@@ -4,6 +4,7 @@ pub mod clock;
 pub mod ids;
 pub mod memory;
 pub mod paths;
+pub mod places;
 pub mod qr;
 pub mod random;
 pub mod seams;

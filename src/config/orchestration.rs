@@ -5,7 +5,7 @@ use super::definition::{Kind, section};
 section! {
     /// How much runs at once, and for how long.
     Orchestration {
-        /// Runs of automations and answers worked on at once.
+        /// Runs of automations and answers worked on at once, counted together: of more than one place each kind leaves one to the other, and a company one to others.
         runs_max: u64 = "ORCH_THREAD_POOL_WORKERS", Kind::Integer(1, 256), Some("8"), Yes;
         /// Longest time of one streamed answer, in seconds.
         stream_run_timeout_seconds: u64 = "ORCH_STREAM_RUN_TIMEOUT_SECONDS", Kind::Integer(1, 86_400), Some("300"), Yes;

@@ -1,4 +1,4 @@
-//! Keeps the ends of sessions that a full disk left open in the store.
+//! Keeps what signing in and out left to be kept: the ends of sessions that a full disk left open, and how often refused sign-ins repeated.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use super::driver::{JobError, Reconciler};
 use crate::services::auth::Auth;
 
-/// Keeps the ends of sessions that could not be kept when they were signed out. Costs nothing when there are none.
+/// Keeps the ends of sessions that could not be kept when they were signed out, and the counts of refused sign-ins. Costs nothing when there are none.
 #[derive(Clone, Debug)]
 pub struct SessionEnds(pub Auth);
 
@@ -21,6 +21,9 @@ impl Reconciler for SessionEnds {
     }
 
     fn reconcile(&self) -> BoxFuture<'_, Result<(), JobError>> {
-        Box::pin(async { Ok(self.0.keep_ends().await?) })
+        Box::pin(async {
+            self.0.keep_ends().await?;
+            Ok(self.0.tell_refusals().await?)
+        })
     }
 }

@@ -298,6 +298,27 @@ pub struct NewEgressLogRow {
     pub duration_millis: u64,
 }
 
+impl NewEgressLogRow {
+    /// As it will be stored at this place.
+    #[must_use]
+    pub fn at_place(self, id: i64) -> EgressLogRow {
+        EgressLogRow {
+            id,
+            at: self.at,
+            company: self.company,
+            purpose: self.purpose,
+            method: self.method,
+            destination: self.destination,
+            address: self.address.map(|address| address.to_string()),
+            outcome: self.outcome.to_owned(),
+            status: self.status,
+            bytes_sent: self.bytes_sent,
+            bytes_received: self.bytes_received,
+            duration_millis: self.duration_millis,
+        }
+    }
+}
+
 /// A row of the egress log as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EgressLogRow {

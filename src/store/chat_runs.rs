@@ -1,10 +1,11 @@
 //! The durable runs that make answers. Every change of state and the event that tells of it are one transaction.
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::conversations::{self, ChatOwner};
 use super::events::tell_answer as tell;
 use super::ledger::settle_in;
+use super::runs::Turn;
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
 use crate::model::chat::{ATTEMPTS_MAX, Answer, ChatFailure, ChatRun, ChatRunState, Message, UNTITLED, WAITING_MAX, title_of};
@@ -62,21 +63,25 @@ impl Store {
         self.write("ask", move |tx| ask_in(tx, &new, now)).await
     }
 
-    /// Takes the run that waits longest in a conversation where nothing runs, and marks it as begun.
+    /// Takes a run of a conversation where nothing runs, and marks it as begun. Companies take turns: one with the fewest answers being made comes
+    /// first, of those the one after whoever was last, with its run that waits longest.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn claim_chat_run(&self, now: Timestamp) -> Result<Option<ClaimedRun>, StoreError> {
+    pub async fn claim_chat_run(&self, turn: Turn, now: Timestamp) -> Result<Option<ClaimedRun>, StoreError> {
         self.write("claim chat run", move |tx| {
             // One answer of a conversation at a time, in the order asked: the next question may rest on it.
             let mut statement = tx.prepare_cached(
-                "UPDATE chat_runs SET state = 'running', attempt = attempt + 1, started_at = ?1 WHERE id = (
-                   SELECT id FROM chat_runs q WHERE q.state = 'queued'
+                "WITH making AS (SELECT company_id, count(*) AS answers FROM chat_runs WHERE state = 'running' GROUP BY company_id)
+                 UPDATE chat_runs SET state = 'running', attempt = attempt + 1, started_at = :now WHERE id = (
+                   SELECT q.id FROM chat_runs q LEFT JOIN making m ON m.company_id = q.company_id WHERE q.state = 'queued'
                    AND q.company_id NOT IN (SELECT c.id FROM companies c WHERE c.deleted_at IS NOT NULL AND c.purged_at IS NULL) AND NOT EXISTS
                      (SELECT 1 FROM chat_runs r WHERE r.conversation_id = q.conversation_id AND r.state = 'running')
-                   ORDER BY queued_at, id LIMIT 1) RETURNING id",
+                   AND (coalesce(m.answers, 0) < :most OR NOT EXISTS (SELECT 1 FROM companies c WHERE c.id <> q.company_id AND c.deleted_at IS NULL))
+                   ORDER BY coalesce(m.answers, 0), q.company_id > :after DESC, q.company_id, q.queued_at, q.id LIMIT 1) RETURNING id",
             )?;
-            let Some(id) = statement.query_row([now], |row| row.get::<_, ChatRunId>(0)).optional()? else { return Ok(None) };
+            let given = named_params! {":now": now, ":most": turn.most_of_one, ":after": turn.after()};
+            let Some(id) = statement.query_row(given, |row| row.get::<_, ChatRunId>(0)).optional()? else { return Ok(None) };
             let Some(run) = find(tx, &id)? else { return Ok(None) };
             tell(tx, &id, &[ChatEvent::State { state: ChatStep::Recalling }], now)?;
             let mut question = tx.prepare_cached("SELECT text, position FROM messages WHERE id = ?1")?;
@@ -158,12 +163,19 @@ impl Store {
         self.write("fail chat run", move |tx| fail_in(tx, &id, &failure, now)).await
     }
 
-    /// Ends a run because its user stopped it. False when it was over already.
+    /// Ends a run because its user stopped it, and charges for what it had used. False when it was over already: then nothing is charged.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn end_cancelled_chat_run(&self, id: ChatRunId, now: Timestamp) -> Result<bool, StoreError> {
-        self.write("cancel chat run", move |tx| cancel_in(tx, &id, now)).await
+    pub async fn end_cancelled_chat_run(&self, id: ChatRunId, used: Option<Settlement>, now: Timestamp) -> Result<bool, StoreError> {
+        self.write("cancel chat run", move |tx| {
+            let ended = cancel_in(tx, &id, now)?;
+            if let Some(used) = used.filter(|_| ended) {
+                settle_in(tx, &used, now)?;
+            }
+            Ok(ended)
+        })
+        .await
     }
 
     /// Asks to stop a run: a waiting one is over at once, a running one by its runner. Returns it as it then is; `None` when it is not there.
@@ -206,10 +218,10 @@ impl Store {
         // Looked for by a reader: the writer is not held up. Of a run that was pruned the first event is gone.
         let old = self
             .read("find old chat events", move |conn| {
-                // From the runs to their events, and not the other way: there are many more events. A run whose only event is the first keeps it.
+                // From first events that are old: few streams still have one. A run whose only event is the first keeps it.
                 let mut statement = conn.prepare_cached(
-                    "SELECT r.id FROM chat_runs r CROSS JOIN run_events e ON e.stream_id = r.id AND e.seq = 1
-                     WHERE r.finished_at < ?1 AND EXISTS (SELECT 1 FROM run_events l WHERE l.stream_id = r.id AND l.seq > 1) LIMIT ?2",
+                    "SELECT r.id FROM run_events e CROSS JOIN chat_runs r ON r.id = e.stream_id
+                     WHERE e.seq = 1 AND e.at < ?1 AND r.finished_at < ?1 AND EXISTS (SELECT 1 FROM run_events l WHERE l.stream_id = r.id AND l.seq > 1) LIMIT ?2",
                 )?;
                 Ok(statement.query_map((before, limit), |row| row.get(0))?.collect::<Result<Vec<ChatRunId>, _>>()?)
             })

@@ -104,7 +104,7 @@ impl Bench {
 async fn a_question_becomes_an_answer_with_everything_at_once() {
     let bench = bench().await;
     let id = bench.queued("How many?\nTell me.", 10).await;
-    let claimed = bench.store.claim_chat_run(at(20)).await.unwrap().unwrap();
+    let claimed = bench.store.claim_chat_run(Turn::anybody(), at(20)).await.unwrap().unwrap();
     assert_eq!((&claimed.run.id, claimed.run.attempt, claimed.question.as_str()), (&id, 1, "How many?\nTell me."));
     assert_eq!(bench.store.count_active_chat_runs().await.unwrap(), 1);
     let message = bench.finish(&id, "Twelve.").await.unwrap();
@@ -124,10 +124,10 @@ async fn questions_of_a_conversation_are_answered_in_order_each_beside_its_answe
     let bench = bench().await;
     let first = bench.queued("One?", 10).await;
     let second = bench.queued("Two?", 11).await;
-    assert_eq!(bench.store.claim_chat_run(at(20)).await.unwrap().unwrap().run.id, first);
-    assert_eq!(bench.store.claim_chat_run(at(20)).await.unwrap(), None, "the second waits for the first");
+    assert_eq!(bench.store.claim_chat_run(Turn::anybody(), at(20)).await.unwrap().unwrap().run.id, first);
+    assert_eq!(bench.store.claim_chat_run(Turn::anybody(), at(20)).await.unwrap(), None, "the second waits for the first");
     bench.finish(&first, "1").await.unwrap();
-    let claimed = bench.store.claim_chat_run(at(30)).await.unwrap().unwrap();
+    let claimed = bench.store.claim_chat_run(Turn::anybody(), at(30)).await.unwrap().unwrap();
     assert_eq!(claimed.run.id, second);
     assert_eq!(claimed.earlier.iter().map(|message| message.text.as_str()).collect::<Vec<_>>(), ["One?", "1"]);
     bench.finish(&second, "2").await.unwrap();
@@ -140,27 +140,27 @@ async fn what_nobody_runs_waits_again_and_fails_after_too_many_times() {
     let bench = bench().await;
     let id = bench.queued("One?", 10).await;
     for attempt in 1..=ATTEMPTS_MAX {
-        assert_eq!(bench.store.claim_chat_run(at(20)).await.unwrap().unwrap().run.attempt, attempt);
+        assert_eq!(bench.store.claim_chat_run(Turn::anybody(), at(20)).await.unwrap().unwrap().run.attempt, attempt);
         assert!(bench.store.requeue_orphaned_chat_runs(vec![id.clone()], at(30)).await.unwrap().is_empty(), "it is alive");
         assert_eq!(bench.store.requeue_orphaned_chat_runs(vec![], at(30)).await.unwrap(), std::slice::from_ref(&id));
     }
     let run = bench.store.chat_run(bench.owner.clone(), id.clone()).await.unwrap().unwrap();
     assert_eq!((run.state, run.error.unwrap().code.as_str()), (ChatRunState::Failed, "answer_interrupted"));
     assert_eq!(bench.kinds(&id).await, ["queued", "recalling", "reset", "queued", "recalling", "reset", "queued", "recalling", "failed"]);
-    assert!(bench.store.claim_chat_run(at(40)).await.unwrap().is_none());
+    assert!(bench.store.claim_chat_run(Turn::anybody(), at(40)).await.unwrap().is_none());
 }
 
 #[tokio::test]
 async fn stopping_ends_what_waits_and_marks_what_runs() {
     let bench = bench().await;
     let (first, second) = (bench.queued("One?", 10).await, bench.queued("Two?", 11).await);
-    bench.store.claim_chat_run(at(20)).await.unwrap();
+    bench.store.claim_chat_run(Turn::anybody(), at(20)).await.unwrap();
     let stop = |id: &ChatRunId| bench.store.ask_cancel_chat_run(bench.owner.clone(), id.clone(), at(30));
     assert_eq!(stop(&second).await.unwrap().unwrap().state, ChatRunState::Cancelled);
     let running = stop(&first).await.unwrap().unwrap();
     assert_eq!((running.state, running.cancel_asked), (ChatRunState::Running, true));
-    assert!(bench.store.end_cancelled_chat_run(first.clone(), at(40)).await.unwrap());
-    assert!(!bench.store.end_cancelled_chat_run(first.clone(), at(41)).await.unwrap());
+    assert!(bench.store.end_cancelled_chat_run(first.clone(), None, at(40)).await.unwrap());
+    assert!(!bench.store.end_cancelled_chat_run(first.clone(), None, at(41)).await.unwrap());
     assert_eq!(bench.kinds(&first).await.last().unwrap(), "cancelled");
     assert_eq!(stop(&first).await.unwrap().unwrap().state, ChatRunState::Cancelled);
 }
@@ -190,4 +190,27 @@ async fn only_so_many_questions_wait() {
         bench.queued("One?", i64::from(n)).await;
     }
     assert_eq!(bench.ask("One more?", 99).await, AskOutcome::TooManyWaiting);
+}
+
+#[tokio::test]
+async fn companies_take_turns_at_answers_and_none_is_given_all_places() {
+    let bench = bench().await;
+    let mut asked = Vec::new();
+    for company in 0..2 {
+        let (user, company) =
+            if company == 0 { (bench.owner.user.clone(), bench.owner.company.clone()) } else { testing::user_and_company(&bench.store).await };
+        for question in 0..3 {
+            let conversation = begin(&bench.store, &bench.seams, &user, &company).await;
+            let owner = ChatOwner { company: company.clone(), user: user.clone() };
+            let bench = Bench { store: bench.store.clone(), seams: Seams::system(), owner, conversation, _folder: tempfile::tempdir().unwrap() };
+            bench.queued("One?", question).await;
+        }
+        asked.push(company);
+    }
+    let mut claimed: Vec<CompanyId> = Vec::new();
+    while let Some(run) = bench.store.claim_chat_run(Turn { after: claimed.last().cloned(), most_of_one: 2 }, at(20)).await.unwrap() {
+        claimed.push(run.run.company_id);
+    }
+    asked.sort();
+    assert_eq!(claimed, [&asked[..], &asked[..]].concat(), "in turns, and of each as many as one may have");
 }

@@ -46,58 +46,16 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn insert_document(&self, new: NewDocument) -> Result<Document, StoreError> {
-        self.write("keep a document", move |tx| {
-            let latest = tx
-                .prepare_cached(&format!("SELECT {COLUMNS} FROM documents WHERE company_id = ?1 AND name = ?2 ORDER BY version DESC LIMIT 1"))?
-                .query_row((&new.company, &new.name), |row| Ok((from_row(row), deleted(tx, row)?)))
-                .optional()?;
-            let (latest, gone) = match latest {
-                Some((document, gone)) => (Some(document?), gone),
-                None => (None, false),
-            };
-            if let Some(same) = latest.as_ref().filter(|same| !gone && same.content_hash == new.content_hash && same.state != DocumentState::Failed) {
-                return Ok(same.clone());
-            }
-            let version = latest.map_or(1, |document| document.version.saturating_add(1));
-            let notice = new.notice.as_ref().map(serde_json::to_string).transpose()?;
-            tx.execute(
-                "INSERT INTO documents (id, company_id, name, media_type, size_bytes, version, content_hash, text_hash, state, error_json,
-                   uploaded_by, uploaded_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'stored', ?9, ?10, ?11)",
-                (
-                    &new.id,
-                    &new.company,
-                    &new.name,
-                    &new.media_type,
-                    i64::try_from(new.content.len()).unwrap_or(i64::MAX),
-                    version,
-                    &new.content_hash,
-                    &new.text.content_hash,
-                    notice,
-                    &new.uploaded_by,
-                    new.uploaded_at,
-                ),
-            )?;
-            tx.execute(
-                "INSERT INTO document_contents (document_id, company_id, content) VALUES (?1, ?2, ?3)",
-                (&new.id, &new.company, &new.content),
-            )?;
-            page_texts::put_in(tx, &new.company, &new.text)?;
-            one(tx, &new.company, &new.id)?.ok_or_else(|| StoreError::corrupt("a document that was just kept"))
-        })
-        .await
+        self.write("keep a document", move |tx| insert_in(tx, &new)).await
     }
 
-    /// The latest version of a name, unless it is deleted.
+    /// As [`Store::insert_document`], unless a version of that name is somebody else's: `None` then.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn document_named(&self, company: CompanyId, name: String) -> Result<Option<DocumentId>, StoreError> {
-        self.read("find a document", move |conn| {
-            let mut find = conn.prepare_cached(
-                "SELECT id, deleted_at IS NOT NULL FROM documents WHERE company_id = ?1 AND name = ?2 ORDER BY version DESC LIMIT 1",
-            )?;
-            let latest: Option<(DocumentId, bool)> = find.query_row((&company, &name), |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-            Ok(latest.filter(|(_, deleted)| !deleted).map(|(id, _)| id))
+    pub async fn insert_own_document(&self, new: NewDocument) -> Result<Option<Document>, StoreError> {
+        self.write("keep a document", move |tx| {
+            if others_have(tx, &new.company, &new.name, &new.uploaded_by)? { Ok(None) } else { insert_in(tx, &new).map(Some) }
         })
         .await
     }
@@ -129,56 +87,96 @@ impl Store {
         self.read("read a document", move |conn| one(conn, &company, &id)).await
     }
 
-    /// The file of a document, as it was uploaded.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn document_content(&self, company: CompanyId, id: DocumentId) -> Result<Option<Vec<u8>>, StoreError> {
-        self.read("read a document's file", move |conn| {
-            let mut statement = conn.prepare_cached("SELECT content FROM document_contents WHERE company_id = ?1 AND document_id = ?2")?;
-            Ok(statement.query_row((&company, &id), |row| row.get(0)).optional()?)
-        })
-        .await
-    }
-
-    /// Whether all versions of a document's name were uploaded by this user.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn document_is_of(&self, company: CompanyId, id: DocumentId, user: UserId) -> Result<bool, StoreError> {
-        self.read("read a document's uploaders", move |conn| {
-            let Some(document) = one(conn, &company, &id)? else { return Ok(false) };
-            let sql = "SELECT NOT EXISTS (SELECT 1 FROM documents WHERE company_id = ?1 AND name = ?2 AND deleted_at IS NULL AND uploaded_by <> ?3)";
-            Ok(conn.prepare_cached(sql)?.query_row((&company, &document.name, &user), |row| row.get(0))?)
-        })
-        .await
-    }
-
     /// Deletes a document with all versions of its name, their files, and their texts unless something else needs them. From then on nothing of
     /// it is recalled; its chunks are to be removed ([`Store::documents_to_forget`]). Returns what was deleted; none when there was nothing.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn delete_document(&self, company: CompanyId, id: DocumentId, at: Timestamp) -> Result<Vec<DocumentId>, StoreError> {
-        self.write("delete a document", move |tx| {
-            let Some(document) = one(tx, &company, &id)? else { return Ok(Vec::new()) };
-            let deleted: Vec<(DocumentId, Option<String>)> = tx
-                .prepare_cached(
-                    "UPDATE documents SET deleted_at = ?3, chunks = 0, forgetting = 1 WHERE company_id = ?1 AND name = ?2 AND deleted_at IS NULL
-                     RETURNING id, text_hash",
-                )?
-                .query_map((&company, &document.name, at), |row| Ok((row.get(0)?, row.get(1)?)))?
-                .collect::<Result<_, _>>()?;
-            for (id, text_hash) in &deleted {
-                tx.execute("DELETE FROM document_contents WHERE document_id = ?1", [id])?;
-                if let Some(text_hash) = text_hash {
-                    page_texts::remove_unneeded(tx, &company, text_hash)?;
-                }
-            }
-            Ok(deleted.into_iter().map(|(id, _)| id).collect())
+        self.write("delete a document", move |tx| match one(tx, &company, &id)? {
+            Some(document) => delete_in(tx, &document, at),
+            None => Ok(Vec::new()),
         })
         .await
     }
+
+    /// As [`Store::delete_document`], unless a version of its name is not `by` this user: `None` then.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn delete_own_document(
+        &self,
+        company: CompanyId,
+        id: DocumentId,
+        by: UserId,
+        at: Timestamp,
+    ) -> Result<Option<Vec<DocumentId>>, StoreError> {
+        self.write("delete a document", move |tx| match one(tx, &company, &id)? {
+            Some(document) if others_have(tx, &company, &document.name, &by)? => Ok(None),
+            Some(document) => delete_in(tx, &document, at).map(Some),
+            None => Ok(Some(Vec::new())),
+        })
+        .await
+    }
+}
+
+fn insert_in(tx: &Connection, new: &NewDocument) -> Result<Document, StoreError> {
+    let latest = tx
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM documents WHERE company_id = ?1 AND name = ?2 ORDER BY version DESC LIMIT 1"))?
+        .query_row((&new.company, &new.name), |row| Ok((from_row(row), deleted(tx, row)?)))
+        .optional()?;
+    let (latest, gone) = match latest {
+        Some((document, gone)) => (Some(document?), gone),
+        None => (None, false),
+    };
+    if let Some(same) = latest.as_ref().filter(|same| !gone && same.content_hash == new.content_hash && same.state != DocumentState::Failed) {
+        return Ok(same.clone());
+    }
+    let version = latest.map_or(1, |document| document.version.saturating_add(1));
+    let notice = new.notice.as_ref().map(serde_json::to_string).transpose()?;
+    tx.execute(
+        "INSERT INTO documents (id, company_id, name, media_type, size_bytes, version, content_hash, text_hash, state, error_json,
+           uploaded_by, uploaded_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'stored', ?9, ?10, ?11)",
+        (
+            &new.id,
+            &new.company,
+            &new.name,
+            &new.media_type,
+            i64::try_from(new.content.len()).unwrap_or(i64::MAX),
+            version,
+            &new.content_hash,
+            &new.text.content_hash,
+            notice,
+            &new.uploaded_by,
+            new.uploaded_at,
+        ),
+    )?;
+    tx.execute("INSERT INTO document_contents (document_id, company_id, content) VALUES (?1, ?2, ?3)", (&new.id, &new.company, &new.content))?;
+    page_texts::put_in(tx, &new.company, &new.text)?;
+    one(tx, &new.company, &new.id)?.ok_or_else(|| StoreError::corrupt("a document that was just kept"))
+}
+
+fn delete_in(tx: &Connection, document: &Document, at: Timestamp) -> Result<Vec<DocumentId>, StoreError> {
+    let deleted: Vec<(DocumentId, Option<String>)> = tx
+        .prepare_cached(
+            "UPDATE documents SET deleted_at = ?3, chunks = 0, forgetting = 1 WHERE company_id = ?1 AND name = ?2 AND deleted_at IS NULL
+             RETURNING id, text_hash",
+        )?
+        .query_map((&document.company, &document.name, at), |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    for (id, text_hash) in &deleted {
+        tx.execute("DELETE FROM document_contents WHERE document_id = ?1", [id])?;
+        if let Some(text_hash) = text_hash {
+            page_texts::remove_unneeded(tx, &document.company, text_hash)?;
+        }
+    }
+    Ok(deleted.into_iter().map(|(id, _)| id).collect())
+}
+
+/// Whether a version of a name that is there was uploaded by somebody else.
+fn others_have(tx: &Connection, company: &CompanyId, name: &str, user: &UserId) -> Result<bool, StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM documents WHERE company_id = ?1 AND name = ?2 AND deleted_at IS NULL AND uploaded_by <> ?3)";
+    Ok(tx.prepare_cached(sql)?.query_row((company, name, user), |row| row.get(0))?)
 }
 
 fn one(conn: &Connection, company: &CompanyId, id: &DocumentId) -> Result<Option<Document>, StoreError> {
@@ -216,6 +214,17 @@ pub(super) fn from_row(row: &Row<'_>) -> Result<Document, StoreError> {
 pub(crate) mod testing {
     use super::*;
     use crate::base::seams::Seams;
+
+    impl Store {
+        /// The whole file of a document, as it was uploaded. The appliance reads it in pieces.
+        pub(crate) async fn document_content(&self, company: CompanyId, id: DocumentId) -> Result<Option<Vec<u8>>, StoreError> {
+            self.read("read a document's file", move |conn| {
+                let mut statement = conn.prepare_cached("SELECT content FROM document_contents WHERE company_id = ?1 AND document_id = ?2")?;
+                Ok(statement.query_row((&company, &id), |row| row.get(0)).optional()?)
+            })
+            .await
+        }
+    }
 
     /// A company and a user, as bare rows.
     pub(crate) async fn company_and_user(store: &Store, seams: &Seams) -> (CompanyId, UserId) {
@@ -302,6 +311,23 @@ mod tests {
         assert!(!store.finish_document(&second, 1, at).await.unwrap());
         let third = store.insert_document(new_document(&seams, &company, &user, "a.txt", "two")).await.unwrap();
         assert_eq!(third.version, 3);
+    }
+
+    #[tokio::test]
+    async fn what_is_somebody_elses_is_neither_replaced_nor_deleted_with_ones_own() {
+        let (store, _folder) = store();
+        let seams = Seams::system();
+        let (company, user) = company_and_user(&store, &seams).await;
+        let (other, _) = crate::store::testing::user_and_company(&store).await;
+        let at = Timestamp::from_millis(9);
+        let mine = store.insert_own_document(new_document(&seams, &company, &user, "a.txt", "one")).await.unwrap().unwrap();
+        let theirs = new_document(&seams, &company, &other, "a.txt", "two");
+        assert_eq!(store.insert_own_document(theirs.clone()).await.unwrap(), None);
+        store.insert_document(theirs).await.unwrap();
+        assert_eq!(store.delete_own_document(company.clone(), mine.id.clone(), user.clone(), at).await.unwrap(), None, "a later version is not");
+        assert!(store.document(company.clone(), mine.id.clone()).await.unwrap().is_some());
+        assert_eq!(store.delete_document(company.clone(), mine.id.clone(), at).await.unwrap().len(), 2);
+        assert_eq!(store.delete_own_document(company, mine.id, user, at).await.unwrap(), Some(vec![]), "it is gone");
     }
 
     #[tokio::test]

@@ -37,6 +37,7 @@ pub mod page_texts;
 pub mod password_resets;
 pub mod pending_sign_ins;
 mod readers;
+pub mod refused_sign_ins;
 pub mod reports;
 pub mod retention;
 pub mod run_ingests;

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, named_params};
 use super::widgets::shown;
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
-use crate::model::ids::{CompanyId, UserId};
+use crate::model::ids::{CompanyId, DocumentId, UserId};
 use crate::model::kept_text::KeptText;
 
 impl Store {

@@ -119,38 +119,41 @@ impl Store {
         .await
     }
 
-    /// The headline of each of a company's widgets over its last `points` reports: the first metric of the latest report, in one query.
+    /// The headline of each of a company's widgets over its last `points` reports: the first metric of the latest report, in one query. What it reads
+    /// is that many look-ups a widget, however old the widget is.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn headline_series(&self, company: CompanyId, points: u32) -> Result<Vec<Series>, StoreError> {
         self.read("headline series", move |conn| {
-            let sql = "SELECT widget_id, name, unit, collected_at, value, as_of, report_id FROM (
-                         SELECT p.widget_id, p.name, p.unit, p.collected_at, p.value, p.as_of, p.report_id,
-                           row_number() OVER (PARTITION BY p.widget_id ORDER BY p.collected_at DESC, p.report_id DESC) AS age
-                         FROM widgets w
-                         JOIN metric_points h ON h.widget_id = w.id AND h.position = 0 AND h.report_id =
-                           (SELECT l.id FROM reports l WHERE l.widget_id = w.id ORDER BY l.created_at DESC, l.id DESC LIMIT 1)
-                         JOIN metric_points p ON p.widget_id = h.widget_id AND p.name = h.name AND p.unit = h.unit
-                         WHERE w.company_id = ?1 AND w.deleted_at IS NULL) AS aged
-                       WHERE age <= ?2 ORDER BY widget_id, age DESC";
+            let sql = "SELECT p.widget_id, p.name, p.unit, p.collected_at, p.value, p.as_of, p.report_id
+                       FROM widgets w
+                       JOIN metric_points h ON h.report_id =
+                         (SELECT l.id FROM reports l WHERE l.widget_id = w.id ORDER BY l.created_at DESC, l.id DESC LIMIT 1) AND h.position = 0
+                       JOIN reports r ON r.widget_id = w.id AND r.created_at >= coalesce(
+                         (SELECT e.created_at FROM reports e WHERE e.widget_id = w.id ORDER BY e.created_at DESC, e.id DESC LIMIT 1 OFFSET ?2 - 1), 0)
+                       JOIN metric_points p ON p.widget_id = w.id AND p.name = h.name AND p.unit = h.unit AND p.report_id = r.id
+                       WHERE w.company_id = ?1 AND w.deleted_at IS NULL ORDER BY w.id, p.collected_at, p.report_id";
             series(conn, sql, (&company, points))
         })
         .await
     }
 
-    /// Every metric of a widget over time: those of the latest reports first in the report's order, each with its last `points` values.
+    /// The metrics of a widget over its last `reports` reports: those of the latest one first, in its order. What it reads is bounded by that, however
+    /// long the widget has been reporting.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn widget_series(&self, company: CompanyId, widget: WidgetId, points: u32) -> Result<Vec<Series>, StoreError> {
+    pub async fn widget_series(&self, company: CompanyId, widget: WidgetId, reports: u32) -> Result<Vec<Series>, StoreError> {
         self.read("widget series", move |conn| {
-            let sql = "SELECT widget_id, name, unit, collected_at, value, as_of, report_id FROM (
-                         SELECT p.*, row_number() OVER (PARTITION BY name, unit ORDER BY collected_at DESC, report_id DESC) AS age,
-                           max(report_id) OVER (PARTITION BY name, unit) AS last_report, min(position) OVER (PARTITION BY name, unit) AS place
-                         FROM metric_points p WHERE p.widget_id = ?2 AND p.company_id = ?1) AS aged
-                       WHERE age <= ?3 ORDER BY last_report DESC, place, name, unit, age DESC";
-            series(conn, sql, (&company, &widget, points))
+            let sql = "WITH latest AS (
+                         SELECT id FROM reports WHERE widget_id = ?2 AND company_id = ?1 ORDER BY created_at DESC, id DESC LIMIT ?3)
+                       SELECT widget_id, name, unit, collected_at, value, as_of, report_id FROM (
+                         SELECT p.*, max(p.report_id) OVER (PARTITION BY p.name, p.unit) AS last_report,
+                           min(p.position) OVER (PARTITION BY p.name, p.unit) AS place
+                         FROM latest l CROSS JOIN metric_points p ON p.report_id = l.id) AS shown
+                       ORDER BY last_report DESC, place, name, unit, collected_at, report_id";
+            series(conn, sql, (&company, &widget, reports))
         })
         .await
     }
@@ -276,7 +279,7 @@ mod tests {
 
     async fn reporting(store: &Store, widget: &Widget, now: Timestamp) -> Run {
         store.queue_run(crate::store::runs::NewRun { now, ..new_run(widget) }).await.unwrap();
-        let run = store.claim_next_run(now).await.unwrap().unwrap();
+        let run = store.claim_next_run(crate::store::runs::Turn::anybody(), now).await.unwrap().unwrap();
         for (from, to) in [(RunState::Collecting, RunState::Extracting), (RunState::Extracting, RunState::Reporting)] {
             assert!(store.advance_run(run.id.clone(), from.to(to).unwrap(), vec![], now).await.unwrap());
         }
@@ -322,6 +325,11 @@ mod tests {
         let all = store.widget_series(owner.0.clone(), widget.id.clone(), 10).await.unwrap();
         let told: Vec<(&str, Vec<f64>)> = all.iter().map(|s| (s.name.as_str(), s.points.iter().map(|p| p.value).collect())).collect();
         assert_eq!(told, [("Bread", vec![2.0, 2.5]), ("Milk", vec![1.0])]);
+        let latest = store.widget_series(owner.0.clone(), widget.id.clone(), 1).await.unwrap();
+        let told: Vec<(&str, usize)> = latest.iter().map(|s| (s.name.as_str(), s.points.len())).collect();
+        assert_eq!(told, [("Milk", 1), ("Bread", 1)], "of so many reports, in the order of the latest");
+        let theirs = company(&store, 2).await;
+        assert_eq!(store.widget_series(theirs.0, widget.id.clone(), 10).await.unwrap(), []);
         let headlines = store.headline_series(owner.0.clone(), 10).await.unwrap();
         assert_eq!(headlines.len(), 1);
         assert_eq!((headlines[0].name.as_str(), headlines[0].latest().unwrap().1), ("Milk", None));

@@ -28,14 +28,23 @@ impl Store {
     pub async fn prune_reports(&self, before: Option<Timestamp>, limit: u32) -> Result<usize, StoreError> {
         let expired: Vec<(ReportId, RunId)> = self
             .read("find expired reports", move |conn| {
-                let mut find = conn.prepare_cached(
-                    "SELECT p.id, p.run_id FROM reports p JOIN widgets w ON w.id = p.widget_id JOIN widget_runs r ON r.id = p.run_id
-                     WHERE r.ingest NOT IN ('pending', 'running') AND (w.deleted_at IS NOT NULL OR (p.created_at < ?1 AND EXISTS
-                       (SELECT 1 FROM reports l WHERE l.widget_id = p.widget_id
-                        AND (l.created_at > p.created_at OR (l.created_at = p.created_at AND l.id > p.id)))))
-                     LIMIT ?2",
-                )?;
-                Ok(find.query_map((before, limit), |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?)
+                // Each by an index of little: of the old ones those remain that are the latest of their widget.
+                let old = "SELECT p.id, p.run_id FROM reports p CROSS JOIN widget_runs r ON r.id = p.run_id
+                     WHERE p.created_at < ?1 AND r.ingest NOT IN ('pending', 'running') AND EXISTS
+                       (SELECT 1 FROM reports l WHERE l.widget_id = p.widget_id AND (l.created_at, l.id) > (p.created_at, p.id))
+                     LIMIT ?2";
+                let of_deleted =
+                    "SELECT p.id, p.run_id FROM widgets w CROSS JOIN reports p ON p.widget_id = w.id CROSS JOIN widget_runs r ON r.id = p.run_id
+                     WHERE w.deleted_at IS NOT NULL AND r.ingest NOT IN ('pending', 'running') LIMIT ?1";
+                let pair = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+                let mut found: Vec<(ReportId, RunId)> = conn.prepare_cached(old)?.query_map((before, limit), pair)?.collect::<Result<_, _>>()?;
+                for one in conn.prepare_cached(of_deleted)?.query_map([limit], pair)? {
+                    let one = one?;
+                    if found.len() < limit as usize && !found.contains(&one) {
+                        found.push(one);
+                    }
+                }
+                Ok(found)
             })
             .await?;
         for (report, run) in &expired {
@@ -54,14 +63,14 @@ impl Store {
     pub async fn prune_runs(&self, kept: RunsKept) -> Result<usize, StoreError> {
         let old: Vec<RunId> = self
             .read("find old runs", move |conn| {
+                // From those without a report, of which each widget has few: the others are not looked at.
                 let mut find = conn.prepare_cached(
-                    "SELECT id FROM
-                       (SELECT r.id, r.finished_at, r.ingest, w.deleted_at,
-                          row_number() OVER (PARTITION BY r.widget_id ORDER BY r.queued_at DESC, r.id DESC) AS age
-                        FROM widget_runs r JOIN widgets w ON w.id = r.widget_id) AS aged
-                     WHERE (age > ?1 OR deleted_at IS NOT NULL) AND finished_at IS NOT NULL AND ingest NOT IN ('pending', 'running')
-                       AND NOT EXISTS (SELECT 1 FROM reports p WHERE p.run_id = aged.id)
-                       AND NOT EXISTS (SELECT 1 FROM chunks c WHERE c.run_id = aged.id)
+                    "SELECT r.id FROM widget_runs r CROSS JOIN widgets w ON w.id = r.widget_id
+                     WHERE r.report_id IS NULL AND r.finished_at IS NOT NULL AND r.ingest NOT IN ('pending', 'running')
+                       AND (w.deleted_at IS NOT NULL OR (r.queued_at, r.id) <= (SELECT l.queued_at, l.id FROM widget_runs l
+                         WHERE l.widget_id = r.widget_id ORDER BY l.queued_at DESC, l.id DESC LIMIT 1 OFFSET ?1))
+                       AND NOT EXISTS (SELECT 1 FROM reports p WHERE p.run_id = r.id)
+                       AND NOT EXISTS (SELECT 1 FROM chunks c WHERE c.run_id = r.id)
                      LIMIT ?2",
                 )?;
                 Ok(find.query_map((kept.per_widget, kept.limit), |row| row.get(0))?.collect::<Result<_, _>>()?)
@@ -81,10 +90,10 @@ impl Store {
     pub async fn prune_run_events(&self, before: Timestamp, limit: u32) -> Result<usize, StoreError> {
         let old: Vec<RunId> = self
             .read("find old run events", move |conn| {
-                // Every stream has a first event. From the runs to their events, and not the other way: there are many more events.
+                // From first events that are old: every stream has one, and loses it when it is pruned.
                 let mut find = conn.prepare_cached(
-                    "SELECT r.id FROM widget_runs r CROSS JOIN run_events e ON e.stream_id = r.id AND e.seq = 1
-                     WHERE r.finished_at < ?1 AND r.ingest NOT IN ('pending', 'running') LIMIT ?2",
+                    "SELECT r.id FROM run_events e CROSS JOIN widget_runs r ON r.id = e.stream_id
+                     WHERE e.seq = 1 AND e.at < ?1 AND r.finished_at < ?1 AND r.ingest NOT IN ('pending', 'running') LIMIT ?2",
                 )?;
                 Ok(find.query_map((before, limit), |row| row.get(0))?.collect::<Result<_, _>>()?)
             })

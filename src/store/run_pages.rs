@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::page_texts::{self, KeptText};
+use super::page_texts;
 use super::runs::tell;
 use super::{Store, StoreError};
 use crate::model::ids::{CompanyId, RunId, WidgetId};
+use crate::model::kept_text::KeptText;
 use crate::model::run::{KnownPage, PageFate, Run, RunPage};
 use crate::model::run_event::RunEvent;
 
@@ -212,13 +213,13 @@ mod tests {
         store.insert_widget(widget.clone(), None).await.unwrap();
         let now = widget.created_at;
         store.queue_run(new_run(&widget)).await.unwrap();
-        let first = store.claim_next_run(now).await.unwrap().unwrap();
+        let first = store.claim_next_run(crate::store::runs::Turn::anybody(), now).await.unwrap().unwrap();
         store.record_page(&first, page("http://a/1", PageFate::New, "old"), None, 5).await.unwrap();
         store.record_page(&first, page("http://a/2", PageFate::New, "same"), None, 5).await.unwrap();
         let finish = |tx: &Connection| Ok(tx.execute("UPDATE widget_runs SET state = 'succeeded'", [])?);
         store.write("finish", finish).await.unwrap();
         store.queue_run(new_run(&widget)).await.unwrap();
-        let second = store.claim_next_run(now).await.unwrap().unwrap();
+        let second = store.claim_next_run(crate::store::runs::Turn::anybody(), now).await.unwrap().unwrap();
         assert_eq!(second.state, RunState::Collecting);
         store.record_page(&second, page("http://a/1", PageFate::Changed, "new"), None, 5).await.unwrap();
 

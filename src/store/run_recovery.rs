@@ -104,7 +104,7 @@ mod tests {
         store.queue_run(new_run(&widget)).await.unwrap();
         let ways: [&[RunState]; 3] = [&[], &[RunState::Extracting], &[RunState::Extracting, RunState::Reporting]];
         for (crash, way) in ways.into_iter().enumerate() {
-            let run = store.claim_next_run(now).await.unwrap().unwrap();
+            let run = store.claim_next_run(crate::store::runs::Turn::anybody(), now).await.unwrap().unwrap();
             let mut state = run.state;
             for &next in way {
                 assert!(store.advance_run(run.id.clone(), state.to(next).unwrap(), vec![], now).await.unwrap());

@@ -1,11 +1,12 @@
 //! Runs of widgets. Every change of state is one transaction with the events that tell of it.
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::events::{NewEvent, append_in};
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
 use crate::model::ids::{CompanyId, RunId, UserId, WidgetId};
+use crate::model::ledger::Settlement;
 use crate::model::part::Part;
 use crate::model::run::{IngestState, PageFate, Run, RunError, RunState, Transition, Trigger};
 use crate::model::run_event::RunEvent;
@@ -32,6 +33,27 @@ pub struct NewRun {
     pub now: Timestamp,
     /// When the widget is due next, when that changes: set whether or not the run is queued, so that a widget that cannot run does not spin.
     pub next_run_at: Option<Option<Timestamp>>,
+}
+
+/// Whose turn it is to be given a place.
+#[derive(Clone, Debug)]
+pub struct Turn {
+    /// The company that was given one last.
+    pub after: Option<CompanyId>,
+    /// The most that one company takes while there are others: one that comes later finds a place, and does not wait for an hour.
+    pub most_of_one: u32,
+}
+
+impl Turn {
+    /// As if nobody had had one, and one company could have all.
+    #[cfg(test)]
+    pub(crate) const fn anybody() -> Self {
+        Self { after: None, most_of_one: u32::MAX }
+    }
+
+    pub(in crate::store) fn after(&self) -> &str {
+        self.after.as_ref().map_or("", CompanyId::as_str)
+    }
 }
 
 /// What became of the wish to run.
@@ -98,20 +120,26 @@ impl Store {
         .await
     }
 
-    /// Takes up the run that has waited longest. `None` when none waits.
+    /// Takes up a run. Companies take turns: one with the fewest runs at work comes first, of those the one after whoever was last, with its run that
+    /// has waited longest. `None` when none waits, or only of companies that have all the places that one may have.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn claim_next_run(&self, now: Timestamp) -> Result<Option<Run>, StoreError> {
+    pub async fn claim_next_run(&self, turn: Turn, now: Timestamp) -> Result<Option<Run>, StoreError> {
         self.write("claim run", move |tx| {
-            let claimed: Option<RunId> = tx
-                .prepare_cached(
-                    "UPDATE widget_runs SET state = 'collecting', attempt = attempt + 1, started_at = coalesce(started_at, ?1)
-                     WHERE id = (SELECT id FROM widget_runs q WHERE state = 'queued' AND NOT EXISTS
-                       (SELECT 1 FROM companies c WHERE c.id = q.company_id AND c.deleted_at IS NOT NULL) ORDER BY queued_at, id LIMIT 1) RETURNING id",
-                )?
-                .query_row([now], |row| row.get(0))
-                .optional()?;
+            // Those under way and the waiting ones of companies that are there are few among all: both come from partial indexes.
+            let mut claim = tx.prepare_cached(
+                "WITH working AS (SELECT company_id, count(*) AS runs FROM widget_runs
+                   WHERE state IN ('queued', 'collecting', 'extracting', 'reporting') AND state <> 'queued' GROUP BY company_id)
+                 UPDATE widget_runs SET state = 'collecting', attempt = attempt + 1, started_at = coalesce(started_at, :now)
+                 WHERE id = (SELECT q.id FROM widget_runs q LEFT JOIN working w ON w.company_id = q.company_id
+                   WHERE q.state = 'queued' AND NOT EXISTS (SELECT 1 FROM companies c WHERE c.id = q.company_id AND c.deleted_at IS NOT NULL)
+                     AND (coalesce(w.runs, 0) < :most OR NOT EXISTS (SELECT 1 FROM companies c WHERE c.id <> q.company_id AND c.deleted_at IS NULL))
+                   ORDER BY coalesce(w.runs, 0), q.company_id > :after DESC, q.company_id, q.queued_at, q.id LIMIT 1)
+                 RETURNING id",
+            )?;
+            let given = named_params! {":now": now, ":most": turn.most_of_one, ":after": turn.after()};
+            let claimed: Option<RunId> = claim.query_row(given, |row| row.get(0)).optional()?;
             let Some(id) = claimed else { return Ok(None) };
             tell(tx, &id, &[RunEvent::State(RunState::Collecting)], now)?;
             Ok(Some(one(tx, &id)?))
@@ -159,12 +187,20 @@ impl Store {
         .await
     }
 
-    /// Ends a run without a report: failed when there is an error, else cancelled. False when it had ended already.
+    /// Ends a run without a report: failed when there is an error, else cancelled, and charged for when there is a settlement. False when it had ended
+    /// already: then nothing is charged.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn end_run(&self, id: RunId, error: Option<RunError>, now: Timestamp) -> Result<bool, StoreError> {
-        self.write("end run", move |tx| end(tx, &id, error, now)).await
+    pub async fn end_run(&self, id: RunId, error: Option<RunError>, settlement: Option<Settlement>, now: Timestamp) -> Result<bool, StoreError> {
+        self.write("end run", move |tx| {
+            let ended = end(tx, &id, error, now)?;
+            if let Some(settlement) = settlement.filter(|_| ended) {
+                super::ledger::settle_in(tx, &settlement, now)?;
+            }
+            Ok(ended)
+        })
+        .await
     }
 
     /// Asks a run to stop: one that waits is cancelled at once, a working one is marked for its worker.
@@ -422,7 +458,7 @@ mod tests {
         let widget = kept_widget(&store).await;
         let now = widget.created_at;
         store.queue_run(new_run(&widget)).await.unwrap();
-        let (a, b) = tokio::join!(store.claim_next_run(now), store.claim_next_run(now));
+        let (a, b) = tokio::join!(store.claim_next_run(Turn::anybody(), now), store.claim_next_run(Turn::anybody(), now));
         let mut claimed: Vec<Run> = [a.unwrap(), b.unwrap()].into_iter().flatten().collect();
         assert_eq!(claimed.len(), 1);
         let run = claimed.remove(0);
@@ -432,8 +468,8 @@ mod tests {
         assert!(store.advance_run(run.id.clone(), extract, vec![], now).await.unwrap());
         assert!(!store.advance_run(run.id.clone(), extract, vec![], now).await.unwrap(), "it is not in that state any more");
         let error = RunError::new("site_down", "m", "r");
-        assert!(store.end_run(run.id.clone(), Some(error.clone()), now).await.unwrap());
-        assert!(!store.end_run(run.id.clone(), None, now).await.unwrap(), "an end is an end");
+        assert!(store.end_run(run.id.clone(), Some(error.clone()), None, now).await.unwrap());
+        assert!(!store.end_run(run.id.clone(), None, None, now).await.unwrap(), "an end is an end");
         let run = store.run(widget.company_id.clone(), run.id).await.unwrap().unwrap();
         assert_eq!((run.state, run.error, run.finished_at), (RunState::Failed, Some(error), Some(now)));
         assert_eq!(kinds(&store, &run.id).await, ["queued", "collecting", "extracting", "failed", "failed"]);
@@ -453,9 +489,40 @@ mod tests {
 
         let second = new_run(&widget);
         store.queue_run(second.clone()).await.unwrap();
-        store.claim_next_run(now).await.unwrap();
+        store.claim_next_run(Turn::anybody(), now).await.unwrap();
         assert_eq!(store.ask_run_cancel(widget.company_id.clone(), second.id.clone(), now).await.unwrap(), CancelOutcome::Asked);
         let recovered = store.recover_runs(now).await.unwrap();
         assert_eq!(recovered.ended, [second.id], "a restart completes a cancellation");
+    }
+
+    /// Whose runs are claimed, in order, until none is.
+    async fn claims(store: &Store, most_of_one: u32) -> Vec<CompanyId> {
+        let mut claimed: Vec<CompanyId> = Vec::new();
+        while let Some(run) = store.claim_next_run(Turn { after: claimed.last().cloned(), most_of_one }, Timestamp::from_millis(99)).await.unwrap() {
+            claimed.push(run.company_id);
+        }
+        claimed
+    }
+
+    #[tokio::test]
+    async fn the_company_with_the_fewest_runs_comes_first_and_of_equals_the_next() {
+        let (store, _folder) = store_testing::store();
+        let mut owners = [company(&store, 1).await, company(&store, 2).await, company(&store, 3).await];
+        owners.sort();
+        for (owner, runs) in owners.iter().zip([4, 1, 2]) {
+            for _ in 0..runs {
+                let widget = widget(owner);
+                store.insert_widget(widget.clone(), None).await.unwrap();
+                store.queue_run(new_run(&widget)).await.unwrap();
+            }
+        }
+        let of = |places: [usize; 5]| places.map(|place| owners[place].0.clone()).to_vec();
+        assert_eq!(claims(&store, 2).await, of([0, 1, 2, 0, 2]), "the last two of the first wait: it has what one may have");
+        let counts = store.run_counts().await.unwrap();
+        assert_eq!((counts.working, counts.queued), (5, 2));
+        // Alone on the appliance it has every place.
+        let alone = owners[0].0.clone();
+        store.write("test", move |tx| Ok(tx.execute("UPDATE companies SET deleted_at = 1 WHERE id <> ?1", [alone])?)).await.unwrap();
+        assert_eq!(claims(&store, 2).await, [owners[0].0.clone(), owners[0].0.clone()]);
     }
 }

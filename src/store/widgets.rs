@@ -25,6 +25,17 @@ pub enum WidgetAdded {
     },
 }
 
+/// What became of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WidgetUpdated {
+    /// It is made.
+    Updated,
+    /// Somebody else changed it since it was read.
+    ChangedMeanwhile,
+    /// There is no such widget.
+    NotThere,
+}
+
 /// [`Widget::is_shown_to`] in SQL: of the widget `w` to `:viewer`, a member of its company, by what both are now.
 macro_rules! shown {
     () => {
@@ -71,36 +82,47 @@ impl Store {
         .await
     }
 
-    /// Changes what a widget is. False when there is none.
+    /// Changes what a widget is, if it still is as it was read: two people's edits at once are both made, one after the other. `reschedule` sets when
+    /// it runs next; without it that stays, for the scheduler moves it meanwhile.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn update_widget(&self, widget: Widget) -> Result<bool, StoreError> {
+    pub async fn update_widget(
+        &self,
+        read: Widget,
+        spec: WidgetSpec,
+        reschedule: Option<Option<Timestamp>>,
+        now: Timestamp,
+    ) -> Result<WidgetUpdated, StoreError> {
         self.write("update widget", move |tx| {
-            let spec = &widget.spec;
-            let changed = tx
-                .prepare_cached(
-                    "UPDATE widgets SET title = ?3, objective = ?4, source_config_json = ?5, schedule_json = ?6, stale_after_hours = ?7,
+            let mut find = tx.prepare_cached(&format!("SELECT {COLUMNS} FROM widgets WHERE company_id = ?1 AND id = ?2 AND deleted_at IS NULL"))?;
+            let mut rows = find.query((&read.company_id, &read.id))?;
+            let Some(present) = rows.next()?.map(from_row).transpose()? else { return Ok(WidgetUpdated::NotThere) };
+            if (present.updated_at, &present.spec, &present.created_by) != (read.updated_at, &read.spec, &read.created_by) {
+                return Ok(WidgetUpdated::ChangedMeanwhile);
+            }
+            tx.prepare_cached(
+                "UPDATE widgets SET title = ?3, objective = ?4, source_config_json = ?5, schedule_json = ?6, stale_after_hours = ?7,
                        upstream_widget_id = ?8, visibility = ?9, deep_collection = ?10, paused = ?11, next_run_at = ?12, updated_at = ?13,
                        paused_reason = CASE WHEN ?11 THEN paused_reason END
                      WHERE company_id = ?1 AND id = ?2 AND deleted_at IS NULL",
-                )?
-                .execute(rusqlite::params![
-                    widget.company_id,
-                    widget.id,
-                    spec.title,
-                    spec.objective,
-                    serde_json::to_string(&spec.source)?,
-                    serde_json::to_string(&spec.schedule)?,
-                    spec.stale_after_hours,
-                    spec.upstream_widget_id,
-                    spec.visibility,
-                    spec.deep_collection,
-                    spec.paused,
-                    widget.next_run_at,
-                    widget.updated_at,
-                ])?;
-            Ok(changed == 1)
+            )?
+            .execute(rusqlite::params![
+                read.company_id,
+                read.id,
+                spec.title,
+                spec.objective,
+                serde_json::to_string(&spec.source)?,
+                serde_json::to_string(&spec.schedule)?,
+                spec.stale_after_hours,
+                spec.upstream_widget_id,
+                spec.visibility,
+                spec.deep_collection,
+                spec.paused,
+                reschedule.unwrap_or(present.next_run_at),
+                now,
+            ])?;
+            Ok(WidgetUpdated::Updated)
         })
         .await
     }
@@ -278,9 +300,12 @@ mod tests {
         assert_eq!(store.widget(mine.0.clone(), kept.id.clone()).await.unwrap(), Some(kept.clone()));
         assert_eq!(store.widget(theirs.0.clone(), kept.id.clone()).await.unwrap(), None);
 
-        kept.spec.title = "Other".into();
-        assert!(store.update_widget(kept.clone()).await.unwrap());
-        assert!(!store.update_widget(Widget { company_id: theirs.0.clone(), ..kept.clone() }).await.unwrap());
+        let read = kept.clone();
+        (kept.spec.title, kept.updated_at) = ("Other".into(), Timestamp::from_millis(7));
+        let update = async |read: Widget| store.update_widget(read, kept.spec.clone(), None, kept.updated_at).await.unwrap();
+        assert_eq!(update(read.clone()).await, WidgetUpdated::Updated);
+        assert_eq!(update(read).await, WidgetUpdated::ChangedMeanwhile);
+        assert_eq!(update(Widget { company_id: theirs.0.clone(), ..kept.clone() }).await, WidgetUpdated::NotThere);
         assert_eq!(store.widgets(mine.0.clone()).await.unwrap(), vec![kept.clone()]);
 
         assert_eq!(store.delete_widget(theirs.0, kept.id.clone(), kept.created_at).await.unwrap(), None);

@@ -39,18 +39,13 @@ const GROWING: [&str; 19] = [
 ];
 
 /// What may scan: a part of the statement, the table, and why.
-const MAY_SCAN: [(&str, &str, &str); 11] = [
+const MAY_SCAN: [(&str, &str, &str); 6] = [
     ("SELECT EXISTS (SELECT 1 FROM users WHERE system_admin = 1)", "users", "ends at the first admin, who was the first account"),
     ("SELECT count(*) FROM users WHERE disabled_at IS NULL", "users", "when an account is made: they are as many as seats"),
     ("FROM users ORDER BY 3 COLLATE NOCASE", "users", "the list of all accounts, with a bound"),
     ("SELECT id FROM users WHERE id <> ?1 AND", "users", "the audit log searched by a name, by a system admin; accounts have a bound"),
     ("ORDER BY sequence DESC LIMIT 1", "audit_log", "one row from the end"),
     ("ORDER BY sequence DESC LIMIT 1", "token_transactions", "one row from the end"),
-    ("row_number() OVER (PARTITION BY r.widget_id", "widget_runs", "retention, once an hour"),
-    ("FROM reports p JOIN widgets w ON w.id = p.widget_id JOIN widget_runs r", "reports", "retention, once an hour"),
-    ("FROM widget_runs r CROSS JOIN run_events e", "widget_runs", "retention, once an hour"),
-    ("FROM chat_runs r CROSS JOIN run_events e", "chat_runs", "retention, once an hour"),
-    ("SELECT w.id FROM widgets w WHERE w.deleted_at IS NOT NULL", "widgets", "retention, once an hour"),
 ];
 
 /// Statements by the file of their database.

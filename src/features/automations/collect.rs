@@ -37,15 +37,15 @@ pub(super) struct Unread {
 
 /// What a run has collected so far, and what stood in its way.
 #[derive(Default)]
-struct Collected {
+pub(super) struct Collected {
     /// What the report is made of.
-    sources: Vec<CollectedSource>,
+    pub(super) sources: Vec<CollectedSource>,
     /// Where the page of a content hash stands on its site.
     places: HashMap<String, u64>,
     /// Memory that there is for more.
     bytes_left: usize,
     /// What is there and not read.
-    unread: Unread,
+    pub(super) unread: Unread,
     hashes: HashSet<String>,
     failures: Vec<(String, RunError)>,
     /// Hosts that egress refused.
@@ -66,22 +66,14 @@ impl Collected {
 }
 
 impl Automations {
-    /// Collects what the run's widget names. Returns what its report is made of, and what more there was.
-    pub(super) async fn collect(
-        &self,
-        run: &Run,
-        widget: &Widget,
-        budget: u32,
-        stop: &CancellationToken,
-    ) -> Result<(Vec<CollectedSource>, Unread), Stop> {
+    /// Collects what the run's widget names, or as much of it as there was time for until it was stopped.
+    pub(super) async fn collect(&self, run: &Run, widget: &Widget, budget: u32, stop: &CancellationToken) -> Result<Collected, Stop> {
         let known = Arc::new(self.store().known_pages(widget.id.clone(), run.id.clone(), RUNS_KNOWN).await?);
-        let collected = if widget.spec.source.source_class.is_web() {
-            self.collect_web(run, widget, budget, known, stop).await?
+        if widget.spec.source.source_class.is_web() {
+            self.collect_web(run, widget, budget, known, stop).await
         } else {
-            self.collect_documents(run, widget, budget, &known, stop).await?
-        };
-        self.check_stop(stop)?;
-        if collected.sources.is_empty() { Err(Stop::Failed(collected.nothing(widget))) } else { Ok((collected.sources, collected.unread)) }
+            self.collect_documents(run, widget, budget, &known, stop).await
+        }
     }
 
     fn nothing_collected(&self) -> Collected {
@@ -210,7 +202,9 @@ impl Automations {
             self.store().note_documents_left_out(run.id.clone(), more).await?;
         }
         for document in documents {
-            self.check_stop(stop)?;
+            if stop.is_cancelled() {
+                break;
+            }
             let now = self.now();
             let mut page = RunPage {
                 url: page_of(&document.id),
@@ -259,7 +253,7 @@ impl Collected {
     }
 
     /// Why there is nothing to report on: the most telling reason, with its remedy.
-    fn nothing(&self, widget: &Widget) -> RunError {
+    pub(super) fn nothing(&self, widget: &Widget) -> RunError {
         if let Some((url, error)) = self.failures.first() {
             let code = if self.failures.iter().all(|(_, other)| other.code == error.code) { error.code.as_str() } else { "site_unreachable" };
             return RunError::new(code, format!("Nothing could be collected. {url}: {}", error.message), error.remedy.clone());

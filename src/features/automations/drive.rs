@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use super::execute::Stop;
 use super::{AutomationError, Automations};
+use crate::base::places::{Place, Work};
 use crate::model::ids::RunId;
 use crate::model::run::{Run, RunError};
 use crate::store::StoreError;
+use crate::store::runs::Turn;
 
 /// Wait before the end of a run that could not be written is tried again.
 const RETRY: Duration = Duration::from_secs(5);
@@ -37,14 +38,16 @@ impl Automations {
     /// # Errors
     /// The store's failure.
     pub async fn drive(&self) -> Result<usize, AutomationError> {
-        let _alone = self.inner.driving.lock().await;
+        let mut last = self.inner.driving.lock().await;
         self.put_back_abandoned().await?;
         let mut started = 0;
         while !self.parts().tasks.is_stopping() {
-            let Ok(place) = std::sync::Arc::clone(&self.inner.places).try_acquire_owned() else { break };
-            let Some(run) = self.store().claim_next_run(self.now()).await? else { break };
+            let Some(place) = self.parts().places.take(Work::Run) else { break };
+            let turn = Turn { after: last.clone(), most_of_one: self.parts().places.most_of_one() };
+            let Some(run) = self.store().claim_next_run(turn, self.now()).await? else { break };
+            *last = Some(run.company_id.clone());
             self.tell(&run.id);
-            self.begin(run, place);
+            self.begin(run, place.begin());
             started += 1;
         }
         Ok(started)
@@ -63,14 +66,13 @@ impl Automations {
         Ok(())
     }
 
-    fn begin(&self, run: Run, place: OwnedSemaphorePermit) {
+    fn begin(&self, run: Run, place: Place) {
         let stop = self.parts().tasks.token().child_token();
         self.working().insert(run.id.clone(), stop.clone());
         let this = self.clone();
         self.parts().tasks.spawn("run", async move {
             this.see_through(run, stop).await;
             drop(place);
-            this.inner.run_nudge.nudge();
         });
     }
 
@@ -108,18 +110,21 @@ impl Automations {
             Some(error) => tracing::warn!(run = %id, code = error.code, message = error.message, "run failed"),
             None => tracing::info!(run = %id, "run cancelled"),
         }
-        self.insist("the end of a run cannot be written yet", || self.store().end_run(id.clone(), error.clone(), self.now())).await;
+        self.insist("the end of a run cannot be written yet", || self.store().end_run(id.clone(), error.clone(), None, self.now())).await;
     }
 
-    /// Writes something as often as it takes, until the app stops: a full disk has room again some time.
-    pub(super) async fn insist<T, F>(&self, what: &'static str, write: impl Fn() -> F)
+    /// Writes something as often as it takes, until the app stops: a full disk has room again some time. `None` when it stopped first.
+    pub(super) async fn insist<T, F>(&self, what: &'static str, write: impl Fn() -> F) -> Option<T>
     where
         F: Future<Output = Result<T, StoreError>>,
     {
-        while let Err(error) = write().await {
-            tracing::error!(%error, "{what}");
+        loop {
+            match write().await {
+                Ok(written) => return Some(written),
+                Err(error) => tracing::error!(%error, "{what}"),
+            }
             tokio::select! {
-                () = self.parts().tasks.stopping() => return,
+                () = self.parts().tasks.stopping() => return None,
                 () = self.parts().seams.clock.sleep(RETRY) => {}
             }
         }

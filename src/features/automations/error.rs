@@ -19,6 +19,9 @@ pub enum AutomationError {
     /// It is somebody else's, and the caller's role does not reach that far.
     #[error("this automation was made by somebody else")]
     NotYours,
+    /// It was changed by others each time a change was to be made.
+    #[error("this automation is being changed by others")]
+    ChangedMeanwhile,
     /// A field is wrong.
     #[error(transparent)]
     Invalid(#[from] Invalid),

@@ -6,13 +6,14 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::Automations;
+use super::collect::Collected;
 use super::ingest::not_read_notice;
 use super::seams::CollectedSource;
 use crate::model::ids::ReportId;
-use crate::model::ledger::TxType;
+use crate::model::ledger::{Settlement, TxType};
 use crate::model::plans::Feature;
 use crate::model::rates;
-use crate::model::report::ReportBody;
+use crate::model::report::{BUILT_IN_EXTRACTOR, ReportBody};
 use crate::model::report_history::Report;
 use crate::model::run::{IngestState, Run, RunError, RunState};
 use crate::model::run_event::RunEvent;
@@ -55,14 +56,33 @@ impl Automations {
         self.store().plan_run_pages(run.id.clone(), budget).await?;
         let reservation = self.reserve(run, &widget, budget).await?;
 
-        let (sources, unread) = self.collect(run, &widget, budget, stop).await?;
-        let sources = Arc::new(sources);
+        let mut collected = self.collect(run, &widget, budget, stop).await?;
+        let sources = Arc::new(std::mem::take(&mut collected.sources));
+        match self.report_on(run, &widget, &collected, &sources, stop).await {
+            Ok(body) => self.finish(run, &widget, &sources, not_read_notice(collected.unread), body, reservation).await,
+            Err(Stop::Cancelled) => self.finish_cancelled(run, &sources, reservation).await,
+            Err(stopped) => Err(stopped),
+        }
+    }
+
+    async fn report_on(
+        &self,
+        run: &Run,
+        widget: &Widget,
+        collected: &Collected,
+        sources: &Arc<Vec<CollectedSource>>,
+        stop: &CancellationToken,
+    ) -> Result<ReportBody, Stop> {
+        self.check_stop(stop)?;
+        if sources.is_empty() {
+            return Err(Stop::Failed(collected.nothing(widget)));
+        }
         self.enter(run, RunState::Collecting, RunState::Extracting, vec![]).await?;
-        let body = self.extract(&widget, &sources, stop).await?;
+        let body = self.extract(widget, sources, stop).await?;
         let extracted = RunEvent::Extracted { findings: count(&body.findings), metrics: count(&body.metrics), tables: count(&body.tables) };
         self.enter(run, RunState::Extracting, RunState::Reporting, vec![extracted]).await?;
         self.check_stop(stop)?;
-        self.finish(run, &widget, &sources, not_read_notice(unread), body, reservation).await
+        Ok(body)
     }
 
     /// Pages the run may use: what the widget wants, as far as the plan allows it today.
@@ -107,7 +127,12 @@ impl Automations {
         let context = self.upstream_context(widget).await?;
         let (extractor, sources) = (Arc::clone(&self.parts().extractor), Arc::clone(sources));
         let (title, objective) = (widget.spec.title.clone(), widget.spec.objective.clone());
-        let work = self.parts().tasks.spawn_blocking(move || extractor.extract(&sources, &title, &objective, &context));
+        let places = Arc::clone(&self.inner.extracting);
+        let work = async {
+            let place = places.acquire_owned().await;
+            let work = self.parts().tasks.spawn_blocking(move || (extractor.extract(&sources, &title, &objective, &context), place).0);
+            work.await
+        };
         let body = tokio::select! {
             done = work => done,
             // The thread goes on to its end, but nobody waits for it.
@@ -117,6 +142,26 @@ impl Automations {
             tracing::error!(widget = %widget.id, %error, "the extractor broke off");
             Stop::Failed(RunError::new("extraction_failed", "The pages could not be read.", "The appliance's log says what went wrong."))
         })
+    }
+
+    /// Ends a cancelled run and charges for what it had read until then, all or nothing. One that had read nothing costs nothing.
+    async fn finish_cancelled(&self, run: &Run, sources: &[CollectedSource], reservation: Reservation) -> Result<(), Stop> {
+        if sources.is_empty() {
+            return Err(Stop::Cancelled);
+        }
+        let text_tokens = text_tokens(sources);
+        let metadata = json!({
+            "run_id": run.id, "widget_id": run.widget_id, "pages": sources.len(), "text_tokens": text_tokens, "model": BUILT_IN_EXTRACTOR,
+            "cancelled": true,
+        });
+        let end = |settlement: Settlement| async move {
+            let write = || self.store().end_run(run.id.clone(), None, Some(settlement.clone()), self.now());
+            // As an error, so that a run that was over already lets its reservation go.
+            if self.insist("the end of a run cannot be written yet", write).await == Some(true) { Ok(()) } else { Err(Stop::Cancelled) }
+        };
+        reservation.settle_with(rates::built_in_extraction(text_tokens), metadata, end).await?;
+        tracing::info!(run = %run.id, pages = sources.len(), "run cancelled");
+        Ok(())
     }
 
     async fn finish(
@@ -129,7 +174,7 @@ impl Automations {
         reservation: Reservation,
     ) -> Result<(), Stop> {
         let now = self.now();
-        let text_tokens = sources.iter().map(text_bytes).sum::<u64>().div_ceil(BYTES_A_TOKEN);
+        let text_tokens = text_tokens(sources);
         let metadata = json!({
             "run_id": run.id, "widget_id": widget.id, "pages": sources.len(), "text_tokens": text_tokens, "model": body.extractor,
         });
@@ -166,6 +211,10 @@ impl Automations {
             Ok(())
         }
     }
+}
+
+fn text_tokens(sources: &[CollectedSource]) -> u64 {
+    sources.iter().map(text_bytes).sum::<u64>().div_ceil(BYTES_A_TOKEN)
 }
 
 fn text_bytes(source: &CollectedSource) -> u64 {

@@ -32,6 +32,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::base::places::{Places, Work};
 use crate::base::seams::Seams;
 use crate::base::signal::{Nudge, Signals};
 use crate::base::tasks::Tasks;
@@ -53,8 +54,6 @@ pub use web::WebCollector;
 /// What automations need to know.
 #[derive(Clone, Copy, Debug)]
 pub struct AutomationsSettings {
-    /// Runs at once (`ORCH_THREAD_POOL_WORKERS`).
-    pub runs_at_once: usize,
     /// Whether reports are made recallable (`AUTOMATION_VECTORSTORE_ENABLED`).
     pub ingest: bool,
     /// Longest time a run collects; then it reports on what it has. Seconds.
@@ -69,7 +68,7 @@ pub struct AutomationsSettings {
 
 impl Default for AutomationsSettings {
     fn default() -> Self {
-        Self { runs_at_once: 8, ingest: false, collect_seconds_max: 3_600, text_bytes_max: 64 << 20, event_days: 30, report_days: Some(365) }
+        Self { ingest: false, collect_seconds_max: 3_600, text_bytes_max: 64 << 20, event_days: 30, report_days: Some(365) }
     }
 }
 
@@ -82,6 +81,8 @@ pub struct AutomationsParts {
     pub seams: Seams,
     /// Starts runs.
     pub tasks: Tasks,
+    /// Where runs and answers work at once.
+    pub places: Places,
     /// Wakes followers of runs.
     pub signals: Signals,
     /// Says what a company may do.
@@ -108,13 +109,14 @@ pub struct Automations {
 
 struct Inner {
     parts: AutomationsParts,
-    places: Arc<Semaphore>,
     working: Mutex<HashMap<RunId, CancellationToken>>,
     /// Held by whoever takes runs from the queue, so that a run between its claim and its worker is not taken for abandoned.
-    driving: tokio::sync::Mutex<()>,
+    /// The company that was given a place last.
+    driving: tokio::sync::Mutex<Option<CompanyId>>,
+    /// Held by threads that make reports, also of runs that are over: nobody waits for the thread of a cancelled run, and it counts until it ends.
+    extracting: Arc<Semaphore>,
     /// Held by whoever ingests.
     ingesting: tokio::sync::Mutex<()>,
-    run_nudge: Nudge,
     ingest_nudge: Nudge,
 }
 
@@ -141,14 +143,13 @@ impl Automations {
     /// Automations over their parts. Nothing runs until [`drive`](Self::drive) and [`ingest_waiting`](Self::ingest_waiting) are called.
     #[must_use]
     pub fn new(parts: AutomationsParts) -> Self {
-        let places = Arc::new(Semaphore::new(parts.settings.runs_at_once.max(1)));
+        let extracting = Arc::new(Semaphore::new(parts.places.most()));
         let inner = Inner {
+            extracting,
             parts,
-            places,
             working: Mutex::default(),
             driving: tokio::sync::Mutex::default(),
             ingesting: tokio::sync::Mutex::default(),
-            run_nudge: Nudge::default(),
             ingest_nudge: Nudge::default(),
         };
         Self { inner: Arc::new(inner) }
@@ -157,7 +158,7 @@ impl Automations {
     /// Wakes whoever drives runs.
     #[must_use]
     pub fn run_nudge(&self) -> Nudge {
-        self.inner.run_nudge.clone()
+        self.parts().places.nudge(Work::Run)
     }
 
     /// Wakes whoever drives ingests.

@@ -53,7 +53,7 @@ impl Automations {
         let outcome = self.store().queue_run(new).await?;
         if let QueueOutcome::Queued(run) = &outcome {
             tracing::info!(run = %run.id, widget = %widget.id, trigger = trigger.as_str(), "run queued");
-            self.inner.run_nudge.nudge();
+            self.run_nudge().nudge();
         }
         Ok(outcome)
     }

@@ -11,6 +11,7 @@ use super::seams::{CollectJob, CollectedSource, Collector, Extractor, IngestErro
 use super::{Automations, AutomationsParts, AutomationsSettings, Library, Viewer};
 use crate::base::clock::{Clock, FakeClock};
 use crate::base::paths::DataDir;
+use crate::base::places::Places;
 use crate::base::random::SystemRandom;
 use crate::base::seams::Seams;
 use crate::base::signal::Signals;
@@ -52,6 +53,8 @@ pub(super) struct World {
     pub(super) folder: Arc<tempfile::TempDir>,
     pub(super) clock: Arc<FakeClock>,
     pub(super) script: Arc<Script>,
+    /// Places of runs and answers together.
+    pub(super) places: usize,
 }
 
 /// What pages say, and what hangs.
@@ -73,6 +76,7 @@ pub(super) struct Bench {
     pub(super) ledger: Ledger,
     pub(super) tasks: Tasks,
     pub(super) signals: Signals,
+    pub(super) places: Places,
     pub(super) seams: Seams,
     pub(super) world: World,
 }
@@ -80,7 +84,7 @@ pub(super) struct Bench {
 impl World {
     pub(super) fn new() -> Self {
         let clock = Arc::new(FakeClock::new("2026-11-22T10:00:00Z".parse().unwrap()));
-        Self { folder: Arc::new(tempfile::tempdir().unwrap()), clock, script: Arc::default() }
+        Self { folder: Arc::new(tempfile::tempdir().unwrap()), clock, script: Arc::default(), places: 9 }
     }
 
     pub(super) fn set_pages(&self, pages: Vec<(&'static str, Page)>) {
@@ -95,10 +99,12 @@ impl World {
         let (tasks, signals) = (Tasks::default(), Signals::default());
         let licensing = LicensingSettings { ring: KeyRing::of_build(None).unwrap(), build_date: self.clock.now(), revocations: None };
         let ledger = Ledger::new(store.clone(), seams.clone(), tasks.clone(), LedgerSettings { daily_free_tokens: 500_000 });
+        let places = Places::new(self.places);
         let automations = Automations::new(AutomationsParts {
             store: store.clone(),
             seams: seams.clone(),
             tasks: tasks.clone(),
+            places: places.clone(),
             signals: signals.clone(),
             plans: Plans::new(Licensing::new(store.clone(), seams.clone(), licensing)),
             ledger: ledger.clone(),
@@ -110,7 +116,7 @@ impl World {
         });
         ledger.recover().await.unwrap();
         automations.recover().await.unwrap();
-        Bench { automations, store, ledger, tasks, signals, seams, world: self.clone() }
+        Bench { automations, store, ledger, tasks, signals, places, seams, world: self.clone() }
     }
 }
 

@@ -12,6 +12,7 @@ use serde_json::json;
 use super::testing::{Bench, Page, World, bench, page_text, settings};
 use super::{AutomationError, AutomationsSettings, Viewer};
 use crate::base::clock::Clock;
+use crate::base::places::Work;
 use crate::model::ids::{DocumentId, WidgetId};
 use crate::model::part::Part;
 use crate::model::role::Role;
@@ -20,6 +21,7 @@ use crate::model::schedule::Schedule;
 use crate::model::widget::{SourceClass, Visibility, WidgetDraft, testing::draft};
 use crate::services::recall::LeftOut;
 use crate::store::StoreError;
+use crate::store::runs::Turn;
 use crate::store::testing::execute;
 
 async fn widget(bench: &Bench, viewer: &Viewer, draft: WidgetDraft) -> WidgetId {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::Library;
@@ -44,7 +45,15 @@ impl Collector for WebCollector {
             // Whoever drops this future has no more use for the crawl.
             let _ended = job.stop.clone().drop_guard();
             let links = self.known_links(&job).await;
-            let sink = Sink { company: job.company.clone(), known: Arc::clone(&job.known), links, library: self.library.clone(), met, read: None };
+            let sink = Sink {
+                company: job.company.clone(),
+                known: Arc::clone(&job.known),
+                links,
+                library: self.library.clone(),
+                met,
+                read: None,
+                stop: job.stop.clone(),
+            };
             let request = CrawlRequest {
                 company: job.company,
                 start: job.start,
@@ -104,6 +113,7 @@ struct Sink {
     library: Library,
     met: mpsc::Sender<MetPage>,
     read: Option<(Url, Result<Arc<PageText>, PageError>)>,
+    stop: CancellationToken,
 }
 
 impl PageSink for Sink {
@@ -116,7 +126,7 @@ impl PageSink for Sink {
     }
 
     fn links(&mut self, final_url: &Url, page: &FetchedPage) -> PageLinks {
-        let read = read(page, final_url);
+        let read = self.read(page, final_url);
         let links = read.as_ref().map(|text| links_of(text)).unwrap_or_default();
         self.read = Some((final_url.clone(), read));
         links
@@ -132,7 +142,7 @@ impl PageSink for Sink {
                 (etag, last_modified) = (page.etag().map(str::to_owned), page.last_modified().map(str::to_owned));
                 let text = match self.read.take() {
                     Some((url, text)) if url == outcome.final_url => text,
-                    _ => read(&page, &outcome.final_url),
+                    _ => self.read(&page, &outcome.final_url),
                 };
                 text.map_or_else(|error| MetOutcome::Skipped(format!("{}: {error}", error.code())), MetOutcome::Text)
             }
@@ -167,6 +177,10 @@ impl PageSink for Sink {
 }
 
 impl Sink {
+    fn read(&self, page: &FetchedPage, url: &Url) -> Result<Arc<PageText>, PageError> {
+        page::read_unless(&page.body, page.content_type(), url, &|| self.stop.is_cancelled()).map(Arc::new)
+    }
+
     async fn kept(&self, url: &Url, known: Option<KnownPage>) -> MetOutcome {
         let gone = || MetOutcome::Failed(RunError::new("text_gone", "the page has not changed, and its kept text is gone", "Run it again."));
         let Some(known) = known else { return gone() };
@@ -182,10 +196,6 @@ impl Sink {
             _ => gone(),
         }
     }
-}
-
-fn read(page: &FetchedPage, url: &Url) -> Result<Arc<PageText>, PageError> {
-    page::read(&page.body, page.content_type(), url).map(Arc::new)
 }
 
 /// Whether a text is kept as this page has it, and not as another with the same text.
@@ -261,7 +271,7 @@ mod tests {
             pages_max: 10,
             internal: true,
             known: Arc::new(known),
-            stop: tokio_util::sync::CancellationToken::new(),
+            stop: CancellationToken::new(),
         };
         let (sender, mut met) = mpsc::channel(1);
         let (pages, ()) = tokio::join!(

@@ -7,7 +7,10 @@ use crate::model::ids::WidgetId;
 use crate::model::invalid::Invalid;
 use crate::model::plans::{Feature, Use};
 use crate::model::widget::{Visibility, Widget, WidgetDraft, WidgetSpec};
-use crate::store::widgets::WidgetAdded;
+use crate::store::widgets::{WidgetAdded, WidgetUpdated};
+
+/// Times that a change is made anew because the widget was changed meanwhile.
+const EDITS_TRIED: u32 = 5;
 
 impl Automations {
     /// Makes a widget.
@@ -42,36 +45,43 @@ impl Automations {
         self.widget(viewer, &id).await
     }
 
-    /// Changes a widget: `change` turns the present draft into the wanted one.
+    /// Changes a widget: `change` turns the present draft into the wanted one. Of a widget that somebody else changes at the same moment it is asked again.
     ///
     /// # Errors
-    /// Not found, not the viewer's, a field that is wrong, a limit of the plan, or the store's failure.
+    /// Not found, not the viewer's, a field that is wrong, a limit of the plan, changed again and again, or the store's failure.
     pub async fn update_widget(
         &self,
         viewer: &Viewer,
         id: &WidgetId,
-        change: impl FnOnce(&mut WidgetDraft) + Send,
+        change: impl Fn(&mut WidgetDraft) + Send + Sync,
     ) -> Result<WidgetView, AutomationError> {
-        let mut widget = self.changeable_widget(viewer, id).await?;
-        let before = widget.spec.clone();
-        let mut draft = WidgetDraft::from(widget.spec);
-        change(&mut draft);
-        widget.spec = draft.validated()?;
-        self.check_destinations(&widget.spec, Some(&before))?;
-        self.check_references(viewer, id, &widget.spec).await?;
-        self.check_plan(viewer, &widget.spec, Some(&before)).await?;
+        for _ in 0..EDITS_TRIED {
+            let read = self.changeable_widget(viewer, id).await?;
+            let mut draft = WidgetDraft::from(read.spec.clone());
+            change(&mut draft);
+            let spec = draft.validated()?;
+            self.check_change(viewer, &read, &spec).await?;
+            let now = self.now();
+            let rescheduled = spec.schedule != read.spec.schedule || spec.paused != read.spec.paused;
+            let reschedule = rescheduled.then(|| spec.next_run_after(now));
+            match self.store().update_widget(read, spec, reschedule, now).await? {
+                WidgetUpdated::Updated => return self.widget(viewer, id).await,
+                WidgetUpdated::ChangedMeanwhile => {}
+                WidgetUpdated::NotThere => return Err(AutomationError::NotFound),
+            }
+        }
+        Err(AutomationError::ChangedMeanwhile)
+    }
+
+    async fn check_change(&self, viewer: &Viewer, before: &Widget, spec: &WidgetSpec) -> Result<(), AutomationError> {
+        self.check_destinations(spec, Some(&before.spec))?;
+        self.check_references(viewer, &before.id, spec).await?;
+        self.check_plan(viewer, spec, Some(&before.spec)).await?;
         // Its schedule spends its maker's tokens: it does not begin again for somebody who has lost their place.
-        if before.paused && !widget.spec.paused && !self.store().may_run(viewer.company.clone(), widget.created_by.clone()).await? {
+        if before.spec.paused && !spec.paused && !self.store().may_run(viewer.company.clone(), before.created_by.clone()).await? {
             return Err(AutomationError::MakerGone);
         }
-        widget.updated_at = self.now();
-        if widget.spec.schedule != before.schedule || widget.spec.paused != before.paused {
-            widget.next_run_at = widget.spec.next_run_after(widget.updated_at);
-        }
-        if !self.store().update_widget(widget).await? {
-            return Err(AutomationError::NotFound);
-        }
-        self.widget(viewer, id).await
+        Ok(())
     }
 
     /// Start pages that are new must be ones that may be reached: whoever names them is there to see to it. One that an admin

@@ -48,7 +48,9 @@ pub(super) enum MakeError {
 
 impl Chat {
     /// Makes the answer and writes its events as it comes.
-    pub(super) async fn make(&self, claimed: ClaimedRun, cancel: CancellationToken) -> Result<Draft, MakeError> {
+    ///
+    /// `used` is what it has used so far, also while this goes on: what is dropped half-way has used it all the same.
+    pub(super) async fn make(&self, claimed: ClaimedRun, cancel: CancellationToken, used: &mut AnswerTokens) -> Result<Draft, MakeError> {
         let parts = self.parts();
         let ClaimedRun { run, question, earlier } = claimed;
         let asked: Vec<&str> = earlier.iter().filter(|message| message.role == MessageRole::User).map(|message| message.text.as_str()).collect();
@@ -75,8 +77,9 @@ impl Chat {
             temperature: TEMPERATURE,
             cancel: cancel.clone(),
         };
+        used.prompt = prompt_tokens(&*parts.provider, &request);
         let parts_of_it = parts.provider.complete(request).await?;
-        let received = receive(parts_of_it, &mut events, &cancel).await?;
+        let received = receive(parts_of_it, &mut events, &cancel, used).await?;
         Ok(received.into_draft(&*parts.provider, cited))
     }
 }
@@ -98,7 +101,20 @@ struct Received {
     cut: bool,
 }
 
-async fn receive(mut completion: Completion, events: &mut EventWriter<'_>, cancel: &CancellationToken) -> Result<Received, MakeError> {
+/// About what a back-end reads of a request: one that quotes, the question.
+fn prompt_tokens(provider: &dyn Provider, request: &CompletionRequest) -> u64 {
+    if provider.quotes() {
+        return prompt::estimate_tokens(&request.question);
+    }
+    request.messages.iter().map(|message| prompt::estimate_tokens(&message.text)).sum()
+}
+
+async fn receive(
+    mut completion: Completion,
+    events: &mut EventWriter<'_>,
+    cancel: &CancellationToken,
+    used: &mut AnswerTokens,
+) -> Result<Received, MakeError> {
     let mut received = Received::default();
     loop {
         let delta = tokio::select! {
@@ -113,6 +129,7 @@ async fn receive(mut completion: Completion, events: &mut EventWriter<'_>, cance
         match delta.transpose()? {
             Some(Delta::Text(text)) => {
                 received.text.push_str(&text);
+                used.completion += prompt::estimate_tokens(&text);
                 events.text(&text).await?;
             }
             Some(Delta::Cite { n, quote, answers }) => {

@@ -15,10 +15,11 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::base::places::{Places, Work};
 use crate::base::seams::Seams;
 use crate::base::signal::{Nudge, Signals};
 use crate::base::tasks::Tasks;
-use crate::model::ids::ChatRunId;
+use crate::model::ids::{ChatRunId, CompanyId};
 use crate::services::gateway::Provider;
 use crate::services::ledger::Ledger;
 use crate::services::recall::Recall;
@@ -31,8 +32,6 @@ pub use send::SendError;
 /// How chat behaves.
 #[derive(Clone, Copy, Debug)]
 pub struct ChatSettings {
-    /// Answers made at once (`ORCH_THREAD_POOL_WORKERS`).
-    pub runs_max: usize,
     /// Longest time of one answer (`ORCH_STREAM_RUN_TIMEOUT_SECONDS`); `None` = as long as it takes.
     pub answer_max: Option<Duration>,
 }
@@ -48,8 +47,8 @@ pub struct ChatParts {
     pub tasks: Tasks,
     /// Wakes followers.
     pub signals: Signals,
-    /// Wakes the runner.
-    pub nudge: Nudge,
+    /// Where runs and answers work at once.
+    pub places: Places,
     /// Charges for answers.
     pub ledger: Ledger,
     /// Finds what an answer rests on.
@@ -69,19 +68,21 @@ struct Inner {
     settings: ChatSettings,
     // The runs this process is making, each with what stops it.
     active: Mutex<HashMap<ChatRunId, CancellationToken>>,
+    // The company that was given a place last.
+    last: Mutex<Option<CompanyId>>,
 }
 
 impl Chat {
     /// The chat over its parts. Nothing runs until [`Chat::make_answers`].
     #[must_use]
     pub fn new(parts: ChatParts, settings: ChatSettings) -> Self {
-        Self { inner: Arc::new(Inner { parts, settings, active: Mutex::default() }) }
+        Self { inner: Arc::new(Inner { parts, settings, active: Mutex::default(), last: Mutex::default() }) }
     }
 
     /// What wakes the runner: for the driver of jobs.
     #[must_use]
     pub fn nudge(&self) -> Nudge {
-        self.parts().nudge.clone()
+        self.parts().places.nudge(Work::Answer)
     }
 
     /// How many answers wait or are being made.
@@ -90,6 +91,10 @@ impl Chat {
     /// When the store fails.
     pub async fn active_runs(&self) -> Result<u64, StoreError> {
         self.parts().store.count_active_chat_runs().await
+    }
+
+    fn last(&self) -> std::sync::MutexGuard<'_, Option<CompanyId>> {
+        self.inner.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn parts(&self) -> &ChatParts {

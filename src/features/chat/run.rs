@@ -5,7 +5,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::Chat;
 use super::answer::{Draft, MakeError};
-use crate::model::chat::{Answer, ChatFailure, ChatRun};
+use crate::base::places::{Place, Work};
+use crate::model::chat::{Answer, AnswerTokens, ChatFailure, ChatRun};
 use crate::model::ids::{ChatRunId, MessageId};
 use crate::model::ledger::TxType;
 use crate::model::rates;
@@ -14,6 +15,7 @@ use crate::services::gateway::prompt::{ANSWER_TOKENS, estimate_tokens};
 use crate::services::ledger::{LedgerError, Reservation};
 use crate::store::StoreError;
 use crate::store::chat_runs::ClaimedRun;
+use crate::store::runs::Turn;
 
 impl Chat {
     /// Brings the runs into order: what nobody makes any more waits again, and what waits is begun as far as there is room.
@@ -28,10 +30,13 @@ impl Chat {
             tracing::warn!(%run, "an answer was interrupted; it is made again, or given up after too many times");
             parts.signals.notify(run.as_str());
         }
-        while self.active().len() < self.inner.settings.runs_max && !parts.tasks.is_stopping() {
-            let Some(claimed) = parts.store.claim_chat_run(parts.seams.now()).await? else { break };
+        while !parts.tasks.is_stopping() {
+            let Some(place) = parts.places.take(Work::Answer) else { break };
+            let turn = Turn { after: self.last().clone(), most_of_one: parts.places.most_of_one() };
+            let Some(claimed) = parts.store.claim_chat_run(turn, parts.seams.now()).await? else { break };
+            *self.last() = Some(claimed.run.company_id.clone());
             let cancel = CancellationToken::new();
-            let making = Making::begin(self, claimed.run.id.clone(), cancel.clone());
+            let making = Making::begin(self, claimed.run.id.clone(), cancel.clone(), place);
             parts.signals.notify(claimed.run.id.as_str());
             let chat = self.clone();
             parts.tasks.spawn("chat answer", async move { chat.carry_out(claimed, cancel, making).await });
@@ -67,15 +72,16 @@ impl Chat {
             Ok(reservation) => reservation,
             Err(error) => return self.give_up(&run, error.into()).await,
         };
-        let limit = self.inner.settings.answer_max;
+        let (limit, mut used) = (self.inner.settings.answer_max, AnswerTokens::default());
         let made = tokio::select! {
             biased;
-            made = self.make(claimed, cancel.clone()) => made,
+            made = self.make(claimed, cancel.clone(), &mut used) => made,
             () = cancel.cancelled() => Err(MakeError::Provider(ProviderError::Cancelled)),
             () = sleep_or_never(&*parts.seams.clock, limit) => Err(MakeError::TooLong),
         };
         match made {
             Ok(draft) => self.keep(&run, draft, reservation, started).await,
+            Err(MakeError::Provider(ProviderError::Cancelled)) => self.end_cancelled(&run, used, reservation).await,
             Err(error) => {
                 // An answer that did not come costs nothing.
                 reservation.release().await?;
@@ -133,13 +139,34 @@ impl Chat {
         }
     }
 
+    /// Ends a stopped answer and charges for what the model had read and written until then, all or nothing.
+    async fn end_cancelled(&self, run: &ChatRun, used: AnswerTokens, reservation: Reservation) -> Result<(), StoreError> {
+        let parts = self.parts();
+        let (store, id, now) = (parts.store.clone(), run.id.clone(), parts.seams.now());
+        let price = rates::generation(used.prompt, used.completion);
+        if price == 0 {
+            store.end_cancelled_chat_run(id, None, now).await?;
+            return reservation.release().await;
+        }
+        let metadata = json!({
+            "model": parts.provider.model(),
+            "provider": parts.provider.name(),
+            "prompt_tokens": used.prompt,
+            "completion_tokens": used.completion,
+            "estimated": true,
+            "attempt": run.attempt,
+            "cancelled": true,
+        });
+        // Not kept and not failed: the run was over already. As an error it makes the reservation let go.
+        let kept = reservation.settle_with(price, metadata, |settlement| async move {
+            if store.end_cancelled_chat_run(id, Some(settlement), now).await.map_err(Some)? { Ok(()) } else { Err(None) }
+        });
+        kept.await.or_else(|error: Option<StoreError>| error.map_or(Ok(()), Err))
+    }
+
     async fn give_up(&self, run: &ChatRun, error: MakeError) -> Result<(), StoreError> {
         let parts = self.parts();
         let now = parts.seams.now();
-        if let MakeError::Provider(ProviderError::Cancelled) = error {
-            parts.store.end_cancelled_chat_run(run.id.clone(), now).await?;
-            return Ok(());
-        }
         let failure = error.failure();
         tracing::warn!(run = %run.id, code = failure.code, %error, "no answer");
         parts.store.fail_chat_run(run.id.clone(), failure, now).await?;
@@ -151,12 +178,13 @@ impl Chat {
 struct Making {
     chat: Chat,
     id: ChatRunId,
+    place: Option<Place>,
 }
 
 impl Making {
-    fn begin(chat: &Chat, id: ChatRunId, cancel: CancellationToken) -> Self {
+    fn begin(chat: &Chat, id: ChatRunId, cancel: CancellationToken, place: Place) -> Self {
         chat.active().insert(id.clone(), cancel);
-        Self { chat: chat.clone(), id }
+        Self { chat: chat.clone(), id, place: Some(place.begin()) }
     }
 }
 
@@ -164,7 +192,8 @@ impl Drop for Making {
     fn drop(&mut self) {
         self.chat.active().remove(&self.id);
         self.chat.parts().signals.notify(self.id.as_str());
-        self.chat.parts().nudge.nudge();
+        // Nobody makes it any more: its place wakes whoever waits for one.
+        drop(self.place.take());
     }
 }
 

@@ -53,7 +53,7 @@ impl Chat {
         };
         match self.parts().store.ask(new, seams.now()).await? {
             AskOutcome::Queued(message, run) => {
-                self.parts().nudge.nudge();
+                self.nudge().nudge();
                 Ok((message, run))
             }
             AskOutcome::NoConversation => Err(SendError::NoConversation),
@@ -89,6 +89,6 @@ impl Chat {
         }
         self.parts().signals.notify(id.as_str());
         // The next question of its conversation may have its turn now.
-        self.parts().nudge.nudge();
+        self.nudge().nudge();
     }
 }

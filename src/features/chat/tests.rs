@@ -80,7 +80,7 @@ struct Bench {
     _folder: tempfile::TempDir,
 }
 
-const SETTINGS: ChatSettings = ChatSettings { runs_max: 4, answer_max: Some(Duration::from_secs(300)) };
+const SETTINGS: ChatSettings = ChatSettings { answer_max: Some(Duration::from_secs(300)) };
 
 /// With replies: over a model server. Without: the narrator.
 async fn bench(replies: Vec<Reply>) -> Bench {
@@ -102,7 +102,7 @@ async fn bench(replies: Vec<Reply>) -> Bench {
         let settings = ModelServerSettings::new(server.url().parse().unwrap(), "tiny", None);
         (Arc::new(OpenAiCompatible::new(egress, seams.clone(), settings).unwrap()), Some(server))
     };
-    let parts = ChatParts { store, seams, tasks, signals: Signals::default(), nudge: Nudge::default(), ledger, recall, provider };
+    let parts = ChatParts { store, seams, tasks, signals: Signals::default(), places: Places::new(5), ledger, recall, provider };
     let chat = Chat::new(parts.clone(), SETTINGS);
     let owner = ChatOwner { company, user };
     let conversation = chat.begin(&owner, None).await.unwrap().id;
@@ -312,7 +312,7 @@ async fn the_events_of_an_old_answer_shrink_to_the_last_which_holds_it() {
 }
 
 #[tokio::test]
-async fn a_stopped_answer_ends_without_a_message() {
+async fn a_stopped_answer_ends_without_a_message_and_costs_what_it_had_used() {
     let hold = Signal::default();
     let bench = bench(vec![Reply::stream().text("Berlin has ").wait_for(&hold)]).await;
     let run = bench.ask("How many inhabitants does Berlin have?").await;
@@ -325,7 +325,13 @@ async fn a_stopped_answer_ends_without_a_message() {
     assert_eq!(bench.over(&run).await.state, ChatRunState::Cancelled);
     hold.give();
     assert_eq!(bench.events(&run).await.pop(), Some(ChatEvent::Cancelled {}));
-    assert_eq!((bench.messages().await.len(), bench.charged().await, bench.reserved().await), (1, vec![], 0));
+    assert_eq!((bench.messages().await.len(), bench.reserved().await), (1, 0));
+    let row = bench.parts.ledger.statement(&bench.owner.user, 1).await.unwrap().remove(0);
+    let detail: serde_json::Value = serde_json::from_str(&row.metadata_json).unwrap();
+    assert_eq!((detail["completion_tokens"].as_i64(), &detail["cancelled"]), (Some(3), &serde_json::json!(true)), "“Berlin has ”");
+    let prompt = detail["prompt_tokens"].as_i64().unwrap();
+    assert!(prompt > 100, "the passages and the question were read: {prompt}");
+    assert_eq!(bench.charged().await, [-(prompt + 3)]);
 }
 
 #[tokio::test]

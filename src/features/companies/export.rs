@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use serde_json::json;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::tar;
 use crate::base::clock::Timestamp;
@@ -29,6 +30,8 @@ pub struct Export {
     stage: Stage,
     ready: VecDeque<Bytes>,
     files: Vec<serde_json::Value>,
+    /// Its place among the exports at once.
+    _place: OwnedSemaphorePermit,
 }
 
 enum Stage {
@@ -46,8 +49,8 @@ impl Stage {
 }
 
 impl Export {
-    pub(super) fn new(store: Store, company: Company, user: UserId, at: Timestamp) -> Self {
-        Self { store, company, user, at, stage: Stage::rows(0), ready: VecDeque::new(), files: Vec::new() }
+    pub(super) fn new(store: Store, company: Company, user: UserId, at: Timestamp, place: OwnedSemaphorePermit) -> Self {
+        Self { store, company, user, at, stage: Stage::rows(0), ready: VecDeque::new(), files: Vec::new(), _place: place }
     }
 
     /// The next bytes.

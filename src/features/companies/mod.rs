@@ -4,6 +4,10 @@
 mod export;
 mod tar;
 
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
 use crate::base::seams::Seams;
 use crate::base::tasks::Tasks;
 use crate::model::audit::{Actor, Entry, Outcome};
@@ -15,6 +19,9 @@ use crate::store::{Store, StoreError};
 
 pub use export::Export;
 
+/// Exports at once: each holds a few megabytes.
+const EXPORTS_AT_ONCE: usize = 4;
+
 /// Steps of a purge in one look: what is left waits for the next, so that a look ends.
 const PURGE_STEPS_MAX: usize = 10_000;
 
@@ -24,6 +31,7 @@ pub struct CompanyCare {
     store: Store,
     seams: Seams,
     tasks: Tasks,
+    export_places: Arc<Semaphore>,
 }
 
 /// Why something about a company was not done.
@@ -35,6 +43,9 @@ pub enum CareError {
     /// Whoever deletes has to type its name, and typed another.
     #[error("this is not the company's name")]
     NotItsName,
+    /// Too many exports at once.
+    #[error("{EXPORTS_AT_ONCE} exports are under way, as many as are made at once")]
+    ExportsBusy,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -43,8 +54,8 @@ pub enum CareError {
 impl CompanyCare {
     /// Builds the feature.
     #[must_use]
-    pub const fn new(store: Store, seams: Seams, tasks: Tasks) -> Self {
-        Self { store, seams, tasks }
+    pub fn new(store: Store, seams: Seams, tasks: Tasks) -> Self {
+        Self { store, seams, tasks, export_places: Arc::new(Semaphore::new(EXPORTS_AT_ONCE)) }
     }
 
     /// Gives a company another name.
@@ -67,12 +78,13 @@ impl CompanyCare {
     /// Begins an export, which is recorded. Its rows are as they are when it comes to them.
     ///
     /// # Errors
-    /// When it could not be recorded.
-    pub async fn export(&self, by: &Caller, company: &Company, origin: &Origin) -> Result<Export, StoreError> {
+    /// [`CareError::ExportsBusy`], or when it could not be recorded.
+    pub async fn export(&self, by: &Caller, company: &Company, origin: &Origin) -> Result<Export, CareError> {
+        let place = Arc::clone(&self.export_places).try_acquire_owned().map_err(|_| CareError::ExportsBusy)?;
         let entry = self.entry(by, "company.exported", &company.id, origin);
         let at = entry.at;
         self.store.record_audit(entry).await?;
-        Ok(Export::new(self.store.clone(), company.clone(), by.user.id.clone(), at))
+        Ok(Export::new(self.store.clone(), company.clone(), by.user.id.clone(), at, place))
     }
 
     /// Deletes a company, for an owner who has typed its name.

@@ -1,5 +1,6 @@
 //! Company documents: uploaded, versioned by name, read once, and made recallable in the background.
 
+mod download;
 mod ingest;
 #[cfg(test)]
 mod tests;
@@ -21,10 +22,14 @@ use crate::services::collect::texts::PageTexts;
 use crate::services::recall::Recall;
 use crate::store::{Store, StoreError};
 
+pub use download::Download;
 pub use upload::Upload;
 
 /// Uploads at once: with the default limit of 50 MB, 200 MB of files in memory.
 const UPLOADS_AT_ONCE: usize = 4;
+
+/// Downloads at once, each with a piece of its file in memory.
+const DOWNLOADS_AT_ONCE: usize = 64;
 
 /// How documents are taken.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +50,9 @@ pub enum DocumentError {
     /// Too many uploads at once.
     #[error("{UPLOADS_AT_ONCE} uploads are under way, as many as are taken at once")]
     Busy,
+    /// Too many downloads at once.
+    #[error("{DOWNLOADS_AT_ONCE} downloads are under way, as many as are sent at once")]
+    DownloadsBusy,
     /// The request holds no file.
     #[error("no file was sent: send it as the form's field `file`")]
     NoFile,
@@ -91,6 +99,7 @@ pub struct Documents {
     recall: Recall,
     settings: DocumentSettings,
     upload_places: Arc<Semaphore>,
+    download_places: Arc<Semaphore>,
     /// One ingest at a time: the embedder has its own workers.
     rounds: Arc<tokio::sync::Mutex<ingest::Rounds>>,
 }
@@ -101,7 +110,8 @@ impl Documents {
     pub fn new(store: Store, seams: Seams, tasks: Tasks, nudge: Nudge, recall: Recall, settings: DocumentSettings) -> Self {
         let texts = PageTexts::new(store.clone());
         let upload_places = Arc::new(Semaphore::new(UPLOADS_AT_ONCE));
-        Self { store, texts, seams, tasks, nudge, recall, settings, upload_places, rounds: Arc::default() }
+        let download_places = Arc::new(Semaphore::new(DOWNLOADS_AT_ONCE));
+        Self { store, texts, seams, tasks, nudge, recall, settings, upload_places, download_places, rounds: Arc::default() }
     }
 
     /// Wakes whoever makes documents recallable.
@@ -132,24 +142,17 @@ impl Documents {
         self.store.document(company.clone(), id.clone()).await
     }
 
-    /// A document and its file as uploaded, if the company has it.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn content(&self, company: &CompanyId, id: &DocumentId) -> Result<Option<(Document, Vec<u8>)>, StoreError> {
-        let Some(document) = self.get(company, id).await? else { return Ok(None) };
-        Ok(self.store.document_content(company.clone(), id.clone()).await?.map(|content| (document, content)))
-    }
-
     /// Deletes a document with all versions of its name, their files, texts and chunks. False when there was none.
     ///
     /// # Errors
     /// [`DocumentError::NotYours`] when a version is somebody else's and the role does not reach that far; when the store fails.
     pub async fn delete(&self, company: &CompanyId, by: &UserId, role: Role, id: &DocumentId) -> Result<bool, DocumentError> {
-        if !role.may_change(self.store.document_is_of(company.clone(), id.clone(), by.clone()).await?) && self.get(company, id).await?.is_some() {
-            return Err(DocumentError::NotYours);
-        }
-        let deleted = self.store.delete_document(company.clone(), id.clone(), self.seams.now()).await?;
+        let now = self.seams.now();
+        let deleted = if role.may_change(false) {
+            self.store.delete_document(company.clone(), id.clone(), now).await?
+        } else {
+            self.store.delete_own_document(company.clone(), id.clone(), by.clone(), now).await?.ok_or(DocumentError::NotYours)?
+        };
         for document in &deleted {
             // It is deleted, and nobody recalls it any more: what goes wrong here is made good by the sweep.
             if let Err(error) = self.recall.forget_document(document).await {
@@ -183,18 +186,17 @@ impl Documents {
     /// is not taken.
     pub async fn upload(&self, place: UploadPlace, company: &CompanyId, by: &UserId, role: Role, upload: Upload) -> Result<Document, DocumentError> {
         let id = DocumentId::new(&self.seams);
-        let maker = by.clone();
         let (company, by, now, limit) = (company.clone(), by.clone(), self.seams.now(), self.settings.upload_bytes_max);
         // The place goes with the work: whoever hangs up meanwhile does not free it before the work is done.
-        let read = self.tasks.spawn_blocking(move || (upload.read(id, company, by, now, limit), place));
+        let stop = self.tasks.token().clone();
+        let read = self.tasks.spawn_blocking(move || (upload.read(id, company, by, now, limit, &stop), place));
         let (new, _place) = read.await.map_err(|error| DocumentError::Reader(error.to_string()))?;
         let new = new?;
-        if let Some(present) = self.store.document_named(new.company.clone(), new.name.clone()).await?
-            && !role.may_change(self.store.document_is_of(new.company.clone(), present, maker).await?)
-        {
-            return Err(DocumentError::NotYours);
-        }
-        let document = self.store.insert_document(new).await?;
+        let document = if role.may_change(false) {
+            self.store.insert_document(new).await?
+        } else {
+            self.store.insert_own_document(new).await?.ok_or(DocumentError::NotYours)?
+        };
         self.nudge.nudge();
         Ok(document)
     }

@@ -240,3 +240,28 @@ async fn four_upload_at_once() {
     drop(places);
     world.upload("a.txt", b"Some text.").await.unwrap();
 }
+
+#[tokio::test]
+async fn a_file_is_sent_in_pieces_and_so_many_at_once() {
+    let world = world(500_000).await;
+    let content = "The pump is serviced. ".repeat(16_000).into_bytes();
+    let document = world.upload("pump.txt", &content).await.unwrap();
+    let mut download = world.documents.download(&world.company, &document.id).await.unwrap().unwrap();
+    let (mut whole, mut pieces) = (Vec::new(), 0);
+    while let Some(piece) = download.next().await.unwrap() {
+        whole.extend(piece);
+        pieces += 1;
+    }
+    assert_eq!((whole, pieces), (content, 2));
+
+    let mut held = vec![download];
+    while held.len() < DOWNLOADS_AT_ONCE {
+        held.push(world.documents.download(&world.company, &document.id).await.unwrap().unwrap());
+    }
+    assert!(matches!(world.documents.download(&world.company, &document.id).await, Err(DocumentError::DownloadsBusy)));
+    held.pop();
+    let mut last = world.documents.download(&world.company, &document.id).await.unwrap().unwrap();
+    world.documents.delete(&world.company, &world.user, Role::Member, &document.id).await.unwrap();
+    assert!(last.next().await.is_err(), "one whose file goes meanwhile is cut off, and not ended");
+    assert!(world.documents.download(&world.company, &document.id).await.unwrap().is_none());
+}

@@ -1,5 +1,6 @@
 //! From a file to a document: checked, read, and refused with the reason when it cannot be used.
 
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::DocumentError;
@@ -35,13 +36,15 @@ impl Upload {
         uploaded_by: UserId,
         uploaded_at: Timestamp,
         limit_bytes: u64,
+        stop: &CancellationToken,
     ) -> Result<NewDocument, DocumentError> {
         let name = clean_name(&self.name)?;
         if u64::try_from(self.content.len()).unwrap_or(u64::MAX) > limit_bytes {
             return Err(DocumentError::TooLarge { limit_bytes });
         }
         let unreadable = |reason: PageError| DocumentError::Unreadable { name: name.clone(), reason };
-        let mut text = page::read(&self.content, trusted_type(&name, self.media_type.as_deref()), &address(&name)?).map_err(unreadable)?;
+        let media_type = trusted_type(&name, self.media_type.as_deref());
+        let mut text = page::read_unless(&self.content, media_type, &address(&name)?, &|| stop.is_cancelled()).map_err(unreadable)?;
         // They point from a place that the file no longer has.
         text.links.clear();
         text.next_link = None;

@@ -1,6 +1,7 @@
 //! What happens to a company as a whole: handed over, exported, deleted, restored.
 
 use std::io;
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::{Body, Bytes};
@@ -21,6 +22,9 @@ use crate::http::extract::ValidJson;
 use crate::http::{ApiError, AppState};
 use crate::model::company::{DELETION_GRACE, DeletedCompany};
 use crate::model::ids::{CompanyId, UserId};
+
+/// When to try again while others export.
+const BUSY_WAIT: Duration = Duration::from_secs(60);
 
 /// The routes of this noun.
 pub fn routes() -> OpenApiRouter<AppState> {
@@ -123,6 +127,7 @@ async fn transfer(
     (status = 200, description = "A tar", content_type = "application/x-tar"),
     (status = 403, description = "`role_too_low`, `step_up_required`", body = ErrorEnvelope),
     (status = 404, body = ErrorEnvelope),
+    (status = 429, description = "`exports_busy`: too many exports at once", body = ErrorEnvelope),
 ))]
 async fn export(
     State(state): State<AppState>,
@@ -217,6 +222,8 @@ impl From<CareError> for ApiError {
             CareError::NotItsName => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "not_its_name", "This is not the company's name.")
                 .field("name")
                 .remedy("Type the name as it stands in the settings of the company."),
+            CareError::ExportsBusy => Self::too_many("exports_busy", "As many exports as are made at once are under way.", BUSY_WAIT)
+                .remedy("Try again when one has ended."),
             CareError::Store(error) => error.into(),
         }
     }

@@ -1,5 +1,6 @@
 //! Company documents: upload, list, look, fetch back, delete.
 
+use std::io;
 use std::time::Duration;
 
 use axum::Json;
@@ -7,6 +8,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Multipart, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::stream;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -14,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::base::clock::Timestamp;
-use crate::features::documents::{DocumentError, Upload};
+use crate::features::documents::{DocumentError, Download, Upload};
 use crate::http::caller::{CompanyMember, CompanyWorker, Ids, role_too_low};
 use crate::http::errors::{ApiError, ErrorEnvelope};
 use crate::http::extract::{Form, Listed, PartQuery};
@@ -134,6 +136,7 @@ impl From<DocumentError> for ApiError {
         let message = capital(&error);
         match error {
             DocumentError::Busy => Self::too_many("uploads_busy", message, BUSY_WAIT).remedy("Try again in a moment."),
+            DocumentError::DownloadsBusy => Self::too_many("downloads_busy", message, BUSY_WAIT).remedy("Try again in a moment."),
             DocumentError::NoFile => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "file_missing", message).field("file"),
             DocumentError::Name(_) => Self::invalid("file", message),
             DocumentError::TooLarge { limit_bytes } => too_large(message, limit_bytes),
@@ -208,18 +211,32 @@ async fn get(State(state): State<AppState>, member: CompanyMember, Ids(path): Id
 /// Fetch a document's file
 #[utoipa::path(get, path = "/api/companies/{company}/documents/{document}/content", tag = "documents", operation_id = "download_document",
     params(("company" = String, Path), ("document" = String, Path)),
-    responses((status = 200, content_type = "application/octet-stream"), (status = 404, body = ErrorEnvelope)))]
+    responses((status = 200, content_type = "application/octet-stream"), (status = 404, body = ErrorEnvelope),
+        (status = 429, description = "`downloads_busy`: too many downloads at once", body = ErrorEnvelope)))]
 async fn content(State(state): State<AppState>, member: CompanyMember, Ids(path): Ids<DocumentPath>) -> Result<Response, ApiError> {
-    let (document, content) = state.documents.content(&member.company.id, &path.document).await?.ok_or_else(ApiError::not_found)?;
+    let download = state.documents.download(&member.company.id, &path.document).await?.ok_or_else(ApiError::not_found)?;
+    let document = download.document();
     let headers = [
         // Somebody else's HTML must not run on this origin, whatever a browser makes of the type.
-        (header::CONTENT_TYPE, document.media_type),
+        (header::CONTENT_TYPE, document.media_type.clone()),
+        (header::CONTENT_LENGTH, document.size_bytes.to_string()),
         (header::CONTENT_DISPOSITION, attachment(&document.name)),
         (header::CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'".to_owned()),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
         (header::CACHE_CONTROL, "private, no-store".to_owned()),
     ];
-    Ok((headers, Body::from(content)).into_response())
+    Ok((headers, Body::from_stream(stream::try_unfold(download, next_bytes))).into_response())
+}
+
+async fn next_bytes(mut download: Download) -> io::Result<Option<(Bytes, Download)>> {
+    match download.next().await {
+        Ok(bytes) => Ok(bytes.map(|bytes| (bytes, download))),
+        Err(error) => {
+            // The status is long sent: the connection ends before its announced length.
+            tracing::error!(%error, "a download was cut off");
+            Err(io::Error::other("the download was cut off"))
+        }
+    }
 }
 
 /// Delete a document

@@ -35,6 +35,10 @@ impl From<AutomationError> for ApiError {
                     .remedy("An admin or owner of the company takes it over.")
             }
             AutomationError::NotYours => role_too_low("Automations of others are changed and deleted from the role dev up.".to_owned()),
+            AutomationError::ChangedMeanwhile => {
+                Self::conflict("changed_meanwhile", "This automation is being changed by others at the same moment.")
+                    .remedy("Look at it again, and make the change once more.")
+            }
             AutomationError::Invalid(invalid) => Self::invalid(invalid.field, invalid.message).remedy(invalid.remedy),
             AutomationError::Refused(refusal) => refusal.into(),
             AutomationError::Destination(error) => {
@@ -62,7 +66,7 @@ pub(super) struct InWidget {
     pub(super) widget: WidgetId,
 }
 
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct SourceBody {
     source_class: SourceClass,
@@ -142,7 +146,7 @@ impl From<NewWidget> for WidgetDraft {
 }
 
 /// What is left out stays as it is; `source_config` is replaced as a whole.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct WidgetChange {
     title: Option<String>,
@@ -246,7 +250,7 @@ async fn change(
     ValidJson(change): ValidJson<WidgetChange>,
 ) -> Result<Json<Widget>, ApiError> {
     let viewer = viewer(member);
-    let view = state.automations.update_widget(&viewer, &ids.widget, |draft| change.put_into(draft)).await?;
+    let view = state.automations.update_widget(&viewer, &ids.widget, |draft| change.clone().put_into(draft)).await?;
     Ok(Json(view.into()))
 }
 

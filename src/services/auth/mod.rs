@@ -20,7 +20,7 @@ use crate::base::seams::Seams;
 use crate::base::secret::{Secret, sha256};
 use crate::base::tasks::Tasks;
 use crate::base::vault::{Vault, VaultError};
-use crate::model::audit::{Actor, Entry, Outcome};
+use crate::model::audit::{Actor, Entry};
 use crate::model::ids::{SessionId, UserId};
 use crate::model::password::{NewPassword, PasswordRefusal};
 use crate::model::session::{Origin, SignedIn};
@@ -327,8 +327,7 @@ impl Auth {
     async fn refuse(&self, user: Option<User>, origin: Origin) -> LoginError {
         // What was typed as an unknown address is not kept: it may have been a password in the wrong field.
         let object = user.map_or_else(|| "unknown account".to_owned(), |user| user.id.to_string());
-        let entry = Entry::new(self.seams.now(), Actor::User(None), "auth.login", object).from(origin.address).outcome(Outcome::Refused);
-        match self.store.record_audit(entry).await {
+        match self.store.record_refused_sign_in(object, network(origin.address), origin.address, self.seams.now()).await {
             Ok(()) => LoginError::WrongCredentials,
             Err(error) => error.into(),
         }

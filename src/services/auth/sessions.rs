@@ -80,6 +80,15 @@ impl Auth {
         Ok(())
     }
 
+    /// Tells the audit log how often refused sign-ins repeated in minutes that are over.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn tell_refusals(&self) -> Result<(), StoreError> {
+        while self.store.close_refused_sign_ins(self.seams.now()).await? > 0 {}
+        Ok(())
+    }
+
     /// A session to open, and the one copy of its token.
     pub(crate) fn new_session(&self, origin: Origin) -> (NewSession, Secret<String>) {
         let token = new_token(&self.seams);

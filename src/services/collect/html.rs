@@ -1,5 +1,6 @@
 //! HTML to text: the main content in document order, tables with their spans expanded, and where the page links to.
 
+mod parse;
 mod table;
 mod tame;
 mod walk;
@@ -19,22 +20,23 @@ const TITLE_BYTES_MAX: usize = 300;
 const MAIN_BYTES_MIN: usize = 80;
 
 /// Reads a page. `address` is where it came from: links are resolved against it, or against the page's own `base`.
-pub(super) fn read(html: &str, address: &Url) -> PageText {
+/// `None` when it `ended` before it was read.
+pub(super) fn read(html: &str, address: &Url, ended: &dyn Fn() -> bool) -> Option<PageText> {
     let cut = truncate(html, HTML_BYTES_MAX);
     let tamed = tame::tame(cut);
-    let document = Html::parse_document(&tamed);
+    let parse::Parsed { document, cut: grown } = parse::parse(&tamed, ended)?;
     let walked = main_content(&document);
     let (links, next_link) = links(&document, address);
-    PageText {
+    Some(PageText {
         title: title(&document),
         language: attribute(&document, "html", "lang").map(|lang| truncate(lang.trim(), 35).to_owned()).filter(|lang| !lang.is_empty()),
         blocks: walked.blocks,
         tables: walked.tables,
         links,
         next_link,
-        truncated: walked.truncated || cut.len() < html.len(),
+        truncated: walked.truncated || grown || cut.len() < html.len(),
         ..PageText::default()
-    }
+    })
 }
 
 /// The text of the main content: `main`, else a single `article`, else the body without menus, else the body.

@@ -212,6 +212,9 @@ pub enum PageError {
     /// Nothing to read on it.
     #[error("it has no text")]
     NoText,
+    /// Nobody waits for it any more.
+    #[error("reading it was stopped")]
+    Stopped,
 }
 
 impl PageError {
@@ -223,6 +226,7 @@ impl PageError {
             Self::Binary(_) => "binary",
             Self::Unsupported(_) => "unsupported_type",
             Self::NoText => "no_text",
+            Self::Stopped => "stopped",
         }
     }
 }
@@ -233,6 +237,14 @@ impl PageError {
 /// # Errors
 /// When there is nothing to read, or it is not text of a known kind.
 pub fn read(bytes: &[u8], content_type: Option<&str>, address: &Url) -> Result<PageText, PageError> {
+    read_unless(bytes, content_type, address, &|| false)
+}
+
+/// Reads a page, unless it `ended`: that is asked again and again while it is read.
+///
+/// # Errors
+/// As [`read`], and [`PageError::Stopped`].
+pub fn read_unless(bytes: &[u8], content_type: Option<&str>, address: &Url, ended: &dyn Fn() -> bool) -> Result<PageText, PageError> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(PageError::Empty);
     }
@@ -240,7 +252,7 @@ pub fn read(bytes: &[u8], content_type: Option<&str>, address: &Url) -> Result<P
     let format = format_of(bytes, declared, address.path())?;
     let text = encoding::decode(bytes, encoding::charset_of(declared).as_deref(), format == PageFormat::Html);
     let mut page = match format {
-        PageFormat::Html => html::read(&text, address),
+        PageFormat::Html => html::read(&text, address, ended).ok_or(PageError::Stopped)?,
         PageFormat::Markdown => markdown::read(&text, address),
         PageFormat::Plain => plain::read(&text),
         PageFormat::Csv => csv::read(&text),

@@ -122,6 +122,11 @@ impl EgressLog {
         }
     }
 
+    /// What waits to be written, the oldest first.
+    pub(super) fn waiting(&self) -> Vec<NewEgressLogRow> {
+        self.lock().iter().cloned().collect()
+    }
+
     async fn flush_or_warn(&self) {
         if let Err(error) = self.flush().await {
             tracing::error!(%error, waiting = self.lock().len(), "the egress log could not be written; its rows wait");

@@ -35,7 +35,7 @@ use crate::base::clock::Clock;
 use crate::base::seams::Seams;
 use crate::base::tasks::Tasks;
 use crate::model::audit::{Actor, Entry};
-use crate::model::egress::{EgressLogRow, EgressRule, RuleDraft};
+use crate::model::egress::{EgressLogRow, EgressRule, NewEgressLogRow, RuleDraft};
 use crate::model::ids::EgressRuleId;
 use crate::store::egress::RuleAdded;
 use crate::store::{Store, StoreError};
@@ -165,13 +165,36 @@ impl Egress {
         self.door().policy.precheck(&Target::of(url)?)
     }
 
-    /// The newest rows of the log, newest first: at most `limit`, and only those before row `before` when it is given.
+    /// The newest rows of the log, newest first: at most `limit`, and only those before row `before` when it is given. What cannot be written is among
+    /// them: a full disk keeps nobody from seeing what left.
     ///
     /// # Errors
-    /// When the store fails.
+    /// When the store cannot be read.
     pub async fn recent(&self, limit: u32, before: Option<i64>) -> Result<Vec<EgressLogRow>, StoreError> {
-        self.inner.log.flush().await?;
-        self.inner.store.egress_log(limit, before).await
+        let waiting = match self.inner.log.flush().await {
+            Ok(()) => Vec::new(),
+            Err(error) => {
+                tracing::warn!(%error, "the egress log is shown with rows that cannot be written yet");
+                self.inner.log.waiting()
+            }
+        };
+        let mut rows = self.numbered(waiting, before).await?;
+        rows.truncate(limit as usize);
+        let left = limit.saturating_sub(u32::try_from(rows.len()).unwrap_or(u32::MAX));
+        rows.extend(self.inner.store.egress_log(left, before).await?);
+        Ok(rows)
+    }
+
+    /// Rows that wait, the newest first, by the places that they will have.
+    async fn numbered(&self, waiting: Vec<NewEgressLogRow>, before: Option<i64>) -> Result<Vec<EgressLogRow>, StoreError> {
+        if waiting.is_empty() {
+            return Ok(Vec::new());
+        }
+        let last = self.inner.store.egress_log(1, None).await?.first().map_or(0, |row| row.id);
+        let mut rows: Vec<_> = (last + 1..).zip(waiting).map(|(place, row)| row.at_place(place)).collect();
+        rows.retain(|row| before.is_none_or(|before| row.id < before));
+        rows.reverse();
+        Ok(rows)
     }
 
     async fn reload(&self) -> Result<(), StoreError> {

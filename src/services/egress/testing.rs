@@ -189,6 +189,7 @@ impl Resolve for FixedNames {
 /// Egress over a temporary store, with rules `(destination, port, allow_private)`.
 pub(crate) struct TestEgress {
     pub(crate) egress: Egress,
+    pub(crate) store: crate::store::Store,
     pub(crate) tasks: Tasks,
     _folder: tempfile::TempDir,
 }
@@ -197,10 +198,10 @@ pub(crate) async fn egress(rules: &[(&str, Option<u16>, bool)], names: Arc<Fixed
     let (store, folder) = testing::store();
     let tasks = Tasks::default();
     let settings = EgressSettings { connect_timeout_millis: 5_000, stream_idle_timeout_millis: 50, ..EgressSettings::default() };
-    let egress = Egress::with_resolver(store, Seams::system(), &tasks, settings, names).await.unwrap();
+    let egress = Egress::with_resolver(store.clone(), Seams::system(), &tasks, settings, names).await.unwrap();
     for (destination, port, allow_private) in rules {
         let draft = RuleDraft { destination: (*destination).into(), port: *port, allow_private: *allow_private, reason: "test".into() };
         egress.add_rule(&draft, &crate::model::audit::Actor::System, None).await.unwrap();
     }
-    TestEgress { egress, tasks, _folder: folder }
+    TestEgress { egress, store, tasks, _folder: folder }
 }

@@ -34,6 +34,32 @@ async fn nothing_leaves_by_default_and_the_refusal_is_in_the_log() {
 }
 
 #[tokio::test]
+async fn the_log_is_read_when_it_cannot_be_written() {
+    let server = TestServer::start(|_| Reply::html("hello"));
+    let test = egress(&[], no_names()).await;
+    let refused = async |path: &str| test.egress.fetch(get(server.url(path))).await.unwrap_err();
+    refused("/written").await;
+    assert_eq!(test.egress.recent(9, None).await.unwrap().len(), 1);
+    crate::store::testing::execute(
+        &test.store,
+        "CREATE TRIGGER full BEFORE INSERT ON egress_log BEGIN SELECT RAISE(ABORT, 'the disk is full'); END",
+        [],
+    )
+    .await;
+    refused("/one").await;
+    refused("/two").await;
+    let paths = |rows: Vec<EgressLogRow>| rows.into_iter().map(|row| row.destination.rsplit('/').next().unwrap().to_owned()).collect::<Vec<_>>();
+    let rows = test.egress.recent(9, None).await.unwrap();
+    let places: Vec<i64> = rows.iter().map(|row| row.id).collect();
+    assert_eq!(paths(rows), ["two", "one", "written"]);
+    assert_eq!(paths(test.egress.recent(1, None).await.unwrap()), ["two"]);
+    assert_eq!(paths(test.egress.recent(9, Some(places[0])).await.unwrap()), ["one", "written"], "page by page");
+    crate::store::testing::execute(&test.store, "DROP TRIGGER full", []).await;
+    let rows = test.egress.recent(9, None).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.id).collect::<Vec<_>>(), places, "once there is room they are written, in their places");
+}
+
+#[tokio::test]
 async fn an_allowed_page_comes_whole_and_is_logged() {
     let server = TestServer::start(|_| Reply::html("hello"));
     let test = egress(&[("127.0.0.1", None, false)], no_names()).await;

@@ -28,7 +28,7 @@ async fn a_widget_runs_once_at_a_time_and_missed_ticks_make_one_run() {
 }
 
 #[tokio::test]
-async fn a_working_run_can_be_cancelled_and_costs_nothing() {
+async fn a_working_run_can_be_cancelled_and_costs_what_it_had_read() {
     let bench = bench().await;
     let viewer = bench.viewer().await;
     bench.world.set_pages(vec![("http://a.example/1", Page::Text("Bread is dear.")), ("http://a.example/2", Page::Hangs)]);
@@ -43,8 +43,27 @@ async fn a_working_run_can_be_cancelled_and_costs_nothing() {
     assert!(matches!(over, AutomationError::RunOver(RunState::Cancelled)));
     assert_eq!(bench.tasks.stop(Duration::from_secs(5)).await, 0);
     let balance = bench.ledger.balance(&viewer.user).await.unwrap();
-    assert_eq!((balance.balance, balance.reserved), (500_000, 0));
+    assert_eq!((balance.balance, balance.reserved), (499_999, 0));
+    let spent = &bench.ledger.statement(&viewer.user, 10).await.unwrap()[0];
+    let detail: serde_json::Value = serde_json::from_str(&spent.metadata_json).unwrap();
+    assert_eq!((spent.reference_key.as_str(), &detail["pages"], &detail["cancelled"]), (run.id.as_str(), &json!(1), &json!(true)));
+    assert!(bench.ledger.verify().await.unwrap().first_error.is_none());
     assert_eq!(bench.automations.widget(&viewer, &id).await.unwrap().latest.unwrap().run.state, RunState::Cancelled);
+}
+
+#[tokio::test]
+async fn a_run_cancelled_before_it_read_anything_costs_nothing() {
+    let bench = bench().await;
+    let viewer = bench.viewer().await;
+    bench.world.set_pages(vec![("http://a.example/1", Page::Hangs)]);
+    let id = widget(&bench, &viewer, draft()).await;
+    let run = bench.automations.start_run(&viewer, &id).await.unwrap();
+    bench.automations.drive().await.unwrap();
+    bench.automations.cancel_run(&viewer, &run.id).await.unwrap();
+    bench.until(&viewer, &run.id, |run| run.state == RunState::Cancelled).await;
+    assert_eq!(bench.tasks.stop(Duration::from_secs(5)).await, 0);
+    let balance = bench.ledger.balance(&viewer.user).await.unwrap();
+    assert_eq!((balance.balance, balance.reserved), (500_000, 0));
 }
 
 #[tokio::test]
@@ -196,7 +215,7 @@ async fn what_was_claimed_and_lost_is_taken_up_without_a_restart() {
     bench.world.set_pages(two_pages());
     let id = widget(&bench, &viewer, draft()).await;
     let run = bench.automations.start_run(&viewer, &id).await.unwrap();
-    bench.store.claim_next_run(bench.seams.now()).await.unwrap().unwrap();
+    bench.store.claim_next_run(Turn::anybody(), bench.seams.now()).await.unwrap().unwrap();
     assert_eq!(bench.automations.drive().await.unwrap(), 1);
     let run = bench.until(&viewer, &run.id, |run| !run.state.is_active()).await;
     assert_eq!((run.state, run.attempt), (RunState::Succeeded, 1), "it was put back and ran");
@@ -229,7 +248,7 @@ async fn what_cannot_be_written_is_written_once_there_is_room_again() {
         }
     });
     tokio::select! {
-        () = written => {}
+        written = written => assert_eq!(written, Some(())),
         () = &mut moved => {}
     }
     assert_eq!(tries.load(Ordering::SeqCst), 3);
@@ -290,17 +309,75 @@ async fn a_run_over_all_documents_says_how_many_it_did_not_read() {
 }
 
 #[tokio::test]
-async fn no_more_runs_at_once_than_there_are_places() {
-    let world = World::new();
-    let bench = world.start(AutomationsSettings { runs_at_once: 2, ..settings() }).await;
+async fn no_more_runs_at_once_than_there_are_places_and_answers_leave_one() {
+    let world = World { places: 3, ..World::new() };
+    let bench = world.start(settings()).await;
     world.set_pages(vec![("http://a.example/1", Page::Hangs)]);
     let viewer = bench.viewer().await;
+    let mut runs = Vec::new();
     for _ in 0..3 {
         let id = widget(&bench, &viewer, draft()).await;
-        bench.automations.start_run(&viewer, &id).await.unwrap();
+        runs.push(bench.automations.start_run(&viewer, &id).await.unwrap());
     }
-    assert_eq!(bench.automations.drive().await.unwrap(), 2);
+    assert_eq!(bench.automations.drive().await.unwrap(), 2, "one place is left for answers");
     assert_eq!(bench.automations.drive().await.unwrap(), 0);
     let counts = bench.store.run_counts().await.unwrap();
     assert_eq!((counts.working, counts.queued), (2, 1));
+    let _answers = [bench.places.take(Work::Answer).unwrap().begin()];
+    assert!(bench.places.take(Work::Answer).is_none(), "runs and answers are counted together");
+    bench.automations.cancel_run(&viewer, &runs[0].id).await.unwrap();
+    bench.until(&viewer, &runs[0].id, |run| run.state == RunState::Cancelled).await;
+    bench.automations.run_nudge().nudged().await;
+    assert_eq!(bench.automations.drive().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn edits_at_once_are_both_made_and_leave_the_schedule_alone() {
+    let bench = bench().await;
+    let viewer = bench.viewer().await;
+    let id = widget(&bench, &viewer, WidgetDraft { schedule: Schedule::Every { minutes: 5 }, ..draft() }).await;
+    bench.tick();
+    let edits = (0..4_u32).map(|n| {
+        let change = move |draft: &mut WidgetDraft| match n {
+            0 => draft.title = "Other".into(),
+            1 => draft.objective = "What else?".into(),
+            2 => draft.stale_after_hours = 7,
+            _ => draft.visibility = Visibility::Private,
+        };
+        bench.automations.update_widget(&viewer, &id, change)
+    });
+    for edited in futures_util::future::join_all(edits).await {
+        edited.unwrap();
+    }
+    let widget = bench.automations.widget(&viewer, &id).await.unwrap().widget;
+    let spec = &widget.spec;
+    assert_eq!(
+        (spec.title.as_str(), spec.objective.as_str(), spec.stale_after_hours, spec.visibility),
+        ("Other", "What else?", 7, Visibility::Private)
+    );
+    assert_eq!(widget.next_run_at, Some(bench.world.clock.now().plus(Duration::from_secs(240))), "as it was when it was made");
+}
+
+#[tokio::test]
+async fn companies_take_turns_and_none_holds_every_place() {
+    let world = World { places: 5, ..World::new() };
+    let bench = world.start(settings()).await;
+    world.set_pages(vec![("http://a.example/1", Page::Hangs)]);
+    let (busy, late) = (bench.viewer().await, bench.viewer().await);
+    for _ in 0..3 {
+        let id = widget(&bench, &busy, draft()).await;
+        bench.automations.start_run(&busy, &id).await.unwrap();
+    }
+    // Its plan knows three automations.
+    let extra = bench.store.widgets(busy.company.clone()).await.unwrap().remove(0);
+    for _ in 0..3 {
+        let more = crate::model::widget::Widget { id: WidgetId::new(&bench.seams), ..extra.clone() };
+        bench.store.insert_widget(more.clone(), None).await.unwrap();
+        bench.automations.start_run(&busy, &more.id).await.unwrap();
+    }
+    assert_eq!(bench.automations.drive().await.unwrap(), 3, "of four places for runs one is left to whoever comes later");
+    let id = widget(&bench, &late, draft()).await;
+    let run = bench.automations.start_run(&late, &id).await.unwrap();
+    assert_eq!(bench.automations.drive().await.unwrap(), 1);
+    bench.until(&late, &run.id, |run| run.state == RunState::Collecting).await;
 }
