@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{ConnectInfo, Request};
 use axum::http::uri::Authority;
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use url::Host;
 
@@ -29,7 +29,7 @@ pub enum Hosts {
 impl Hosts {
     /// The answer to a request that asked by a name which is not served; `None` = go on.
     pub(super) fn refuse(&self, request: &Request) -> Option<Response> {
-        let asked = asked_host(request);
+        let asked = asked_host(request.uri(), request.headers());
         let host = asked.as_deref().and_then(host_of);
         match self {
             Self::Any => None,
@@ -43,12 +43,21 @@ impl Hosts {
             Self::Canonical(base) => Some(elsewhere(base, request)),
         }
     }
+
+    /// The origin of the pages that send such a request: `APP_BASE_URL`, or the name it asked by. `None` when it asked by none.
+    pub(super) fn origin(&self, uri: &Uri, headers: &HeaderMap, plain_http: bool) -> Option<WebOrigin> {
+        if let Self::Canonical(base) = self {
+            return Some(base.clone());
+        }
+        let scheme = if plain_http { "http" } else { "https" };
+        WebOrigin::parse(&format!("{scheme}://{}", asked_host(uri, headers)?))
+    }
 }
 
 /// The one host of a request, as it stands in `:authority` or `Host`.
-fn asked_host(request: &Request) -> Option<String> {
-    let mut named = request.headers().get_all(header::HOST).iter();
-    match (request.uri().authority().map(Authority::as_str), named.next(), named.next()) {
+fn asked_host(uri: &Uri, headers: &HeaderMap) -> Option<String> {
+    let mut named = headers.get_all(header::HOST).iter();
+    match (uri.authority().map(Authority::as_str), named.next(), named.next()) {
         (Some(authority), _, _) => Some(authority.to_owned()),
         (None, Some(host), None) => host.to_str().ok().map(str::to_owned),
         // None at all, or two that may differ.

@@ -5,6 +5,7 @@
 mod api_keys;
 mod app;
 mod audit;
+mod authenticator;
 mod bad_input;
 mod binary;
 mod bootstrap_secret;
@@ -25,6 +26,7 @@ mod members;
 mod model_answers;
 mod model_server;
 mod openapi;
+mod passkeys;
 mod query_plans;
 mod secrets;
 mod setup;
