@@ -94,3 +94,26 @@ fn wrong_host(message: &str) -> ApiError {
 pub(super) fn peer(request: &Request) -> Option<IpAddr> {
     request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip().to_canonical())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_have_the_origin_of_app_base_url_or_of_the_one_name_asked_by() {
+        let base = WebOrigin::parse("https://onsite.example").unwrap();
+        let origin = |hosts: &Hosts, plain, asked: &[&'static str]| {
+            let headers: HeaderMap =
+                asked.iter().map(|host| (header::HOST, HeaderValue::from_static(host))).fold(HeaderMap::new(), |mut all, (name, host)| {
+                    all.append(name, host);
+                    all
+                });
+            hosts.origin(&Uri::from_static("/x"), &headers, plain).map(|origin| origin.as_str().to_owned())
+        };
+        assert_eq!(origin(&Hosts::Canonical(base), false, &["evil.example"]).as_deref(), Some("https://onsite.example"));
+        assert_eq!(origin(&Hosts::Any, false, &["Onsite.lan:8443"]).as_deref(), Some("https://onsite.lan:8443"));
+        assert_eq!(origin(&Hosts::Loopback, true, &["localhost:8080"]).as_deref(), Some("http://localhost:8080"));
+        assert_eq!(origin(&Hosts::Any, false, &["a.example", "b.example"]), None, "two names");
+        assert_eq!(origin(&Hosts::Any, false, &[]), None);
+    }
+}
