@@ -28,6 +28,12 @@ impl WebOrigin {
         &self.text
     }
 
+    /// The name of its host; `None` where it is an address.
+    #[must_use]
+    pub fn domain(&self) -> Option<String> {
+        Url::parse(&self.text).ok()?.domain().map(str::to_owned)
+    }
+
     /// Whether a `Host` (or `:authority`) names this origin.
     #[must_use]
     pub fn is_asked_by(&self, host: &str) -> bool {
@@ -73,6 +79,16 @@ mod tests {
             "",
         ] {
             assert_eq!(text(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_told_from_an_address() {
+        let domain = |text: &str| WebOrigin::parse(text).unwrap().domain();
+        assert_eq!(domain("https://Onsite.Example:8443").as_deref(), Some("onsite.example"));
+        assert_eq!(domain("http://localhost:1").as_deref(), Some("localhost"));
+        for address in ["https://127.0.0.1", "https://[::1]:8443", "https://2130706433", "https://192.0.2.1:8443"] {
+            assert_eq!(domain(address), None, "{address}");
         }
     }
 

@@ -16,11 +16,11 @@ section! {
         idle_timeout_minutes: u64 = "AUTH_IDLE_TIMEOUT_MINUTES", Kind::Integer(0, 10_080), Some("15"), Yes;
         /// Whether an e-mail address must be verified before the first sign-in.
         require_email_verification: bool = "AUTH_REQUIRE_EMAIL_VERIFICATION", Kind::Flag, Some("0"), Yes;
-        /// Whether sign-in asks for a code sent by mail. Who has an authenticator app is asked for its code instead.
+        /// Whether sign-in asks for a code sent by mail. Who has a passkey or an authenticator app is asked for that instead.
         require_email_2fa: bool = "AUTH_REQUIRE_EMAIL_2FA", Kind::Flag, Some("0"), Yes;
-        /// Whether everybody must have an authenticator app, which needs no mail: who has none can only set one up.
+        /// Whether everybody must have a passkey or an authenticator app, which need no mail: who has none can only set one up.
         require_second_factor: bool = "ONSITE_REQUIRE_SECOND_FACTOR", Kind::Flag, Some("0"), Yes;
-        /// Minutes for which a password or a code counts as fresh. Licence, keys, users, roles and exports ask for it again after that.
+        /// Minutes for which a password, a code or a passkey counts as fresh. Licence, keys, users, roles and exports ask for it again after that.
         step_up_minutes: u64 = "ONSITE_STEP_UP_MINUTES", Kind::Integer(1, 1_440), Some("10"), Yes;
         /// Mail server: smtp://user:password@host:port (STARTTLS, 587) or smtps:// (TLS, 465); ?tls=none for a server of one's own network without TLS.
         smtp_url: Option<Secret<String>> = "SMTP_URL", Kind::Secret(None), None, Yes;

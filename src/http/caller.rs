@@ -97,7 +97,7 @@ where
         if caller.must_enrol {
             let message = "Everybody needs a second factor here, and your account has none yet.";
             return Err(ApiError::new(StatusCode::FORBIDDEN, "second_factor_required", message)
-                .remedy("Set up an authenticator app: POST /api/me/factors/totp, or the page /account."));
+                .remedy("Set up a passkey or an authenticator app on the page /account, or by POST /api/me/factors/totp."));
         }
         Ok(Self(caller))
     }
@@ -121,7 +121,7 @@ where
             return Ok(Self);
         }
         Err(ApiError::new(StatusCode::FORBIDDEN, "step_up_required", "This asks who you are once more: your last proof is too old.")
-            .remedy("Show your password or a code of your authenticator app (POST /api/me/step-up), then ask again."))
+            .remedy("Show your password, a code or a passkey (POST /api/me/step-up), then ask again."))
     }
 }
 

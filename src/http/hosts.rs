@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{ConnectInfo, Request};
 use axum::http::uri::Authority;
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use url::Host;
 
@@ -29,7 +29,7 @@ pub enum Hosts {
 impl Hosts {
     /// The answer to a request that asked by a name which is not served; `None` = go on.
     pub(super) fn refuse(&self, request: &Request) -> Option<Response> {
-        let asked = asked_host(request);
+        let asked = asked_host(request.uri(), request.headers());
         let host = asked.as_deref().and_then(host_of);
         match self {
             Self::Any => None,
@@ -43,12 +43,21 @@ impl Hosts {
             Self::Canonical(base) => Some(elsewhere(base, request)),
         }
     }
+
+    /// The origin of the pages that send such a request: `APP_BASE_URL`, or the name it asked by. `None` when it asked by none.
+    pub(super) fn origin(&self, uri: &Uri, headers: &HeaderMap, plain_http: bool) -> Option<WebOrigin> {
+        if let Self::Canonical(base) = self {
+            return Some(base.clone());
+        }
+        let scheme = if plain_http { "http" } else { "https" };
+        WebOrigin::parse(&format!("{scheme}://{}", asked_host(uri, headers)?))
+    }
 }
 
 /// The one host of a request, as it stands in `:authority` or `Host`.
-fn asked_host(request: &Request) -> Option<String> {
-    let mut named = request.headers().get_all(header::HOST).iter();
-    match (request.uri().authority().map(Authority::as_str), named.next(), named.next()) {
+fn asked_host(uri: &Uri, headers: &HeaderMap) -> Option<String> {
+    let mut named = headers.get_all(header::HOST).iter();
+    match (uri.authority().map(Authority::as_str), named.next(), named.next()) {
         (Some(authority), _, _) => Some(authority.to_owned()),
         (None, Some(host), None) => host.to_str().ok().map(str::to_owned),
         // None at all, or two that may differ.
@@ -84,4 +93,27 @@ fn wrong_host(message: &str) -> ApiError {
 /// The address of whoever is connected.
 pub(super) fn peer(request: &Request) -> Option<IpAddr> {
     request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip().to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_have_the_origin_of_app_base_url_or_of_the_one_name_asked_by() {
+        let base = WebOrigin::parse("https://onsite.example").unwrap();
+        let origin = |hosts: &Hosts, plain, asked: &[&'static str]| {
+            let headers: HeaderMap =
+                asked.iter().map(|host| (header::HOST, HeaderValue::from_static(host))).fold(HeaderMap::new(), |mut all, (name, host)| {
+                    all.append(name, host);
+                    all
+                });
+            hosts.origin(&Uri::from_static("/x"), &headers, plain).map(|origin| origin.as_str().to_owned())
+        };
+        assert_eq!(origin(&Hosts::Canonical(base), false, &["evil.example"]).as_deref(), Some("https://onsite.example"));
+        assert_eq!(origin(&Hosts::Any, false, &["Onsite.lan:8443"]).as_deref(), Some("https://onsite.lan:8443"));
+        assert_eq!(origin(&Hosts::Loopback, true, &["localhost:8080"]).as_deref(), Some("http://localhost:8080"));
+        assert_eq!(origin(&Hosts::Any, false, &["a.example", "b.example"]), None, "two names");
+        assert_eq!(origin(&Hosts::Any, false, &[]), None);
+    }
 }

@@ -9,6 +9,7 @@ pub mod hosts;
 pub mod metrics;
 pub mod rates;
 pub mod refusals;
+pub mod relying_party;
 pub mod router;
 pub mod routes;
 pub mod scopes;

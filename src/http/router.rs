@@ -40,6 +40,7 @@ pub fn api() -> (Router<AppState>, Document) {
         .merge(routes::documents::routes())
         .merge(routes::egress::routes())
         .merge(routes::factors::routes())
+        .merge(routes::passkeys::routes())
         .merge(routes::health::routes())
         .merge(routes::invitations::routes())
         .merge(routes::issuer::routes())

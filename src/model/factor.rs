@@ -34,6 +34,8 @@ pub enum FactorMethod {
     RecoveryCode,
     /// A code sent to their mail address.
     Email,
+    /// A passkey.
+    Passkey,
 }
 
 impl FactorMethod {
@@ -44,6 +46,7 @@ impl FactorMethod {
             Self::Totp => "totp",
             Self::RecoveryCode => "recovery_code",
             Self::Email => "email",
+            Self::Passkey => "passkey",
         }
     }
 }

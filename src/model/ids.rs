@@ -103,6 +103,8 @@ ids! {
     PasswordResetId = "pwr_";
     /// A sign-in that waits for its second factor.
     PendingSignInId = "psi_";
+    /// A passkey.
+    PasskeyId = "psk_";
     /// A link that verifies a mail address.
     EmailVerificationId = "emv_";
     /// An outgoing mail.

@@ -24,6 +24,7 @@ pub mod ledger;
 pub mod licence;
 pub mod mail;
 pub mod part;
+pub mod passkey;
 pub mod password;
 pub mod paused;
 pub mod plans;

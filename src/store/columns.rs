@@ -5,7 +5,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use crate::base::clock::Timestamp;
 use crate::model::ids::{
     ApiKeyId, BootstrapId, ChatRunId, CompanyId, ConversationId, DocumentId, EgressRuleId, EmailVerificationId, InvitationId, IssueRequestId,
-    LicenceId, MailId, MessageId, PasswordResetId, PendingSignInId, ReportId, ReservationId, RunId, SessionId, UserId, WidgetId,
+    LicenceId, MailId, MessageId, PasskeyId, PasswordResetId, PendingSignInId, ReportId, ReservationId, RunId, SessionId, UserId, WidgetId,
 };
 
 impl ToSql for Timestamp {
@@ -43,6 +43,7 @@ id_columns!(
     InvitationId,
     MailId,
     PendingSignInId,
+    PasskeyId,
     PasswordResetId,
     ChatRunId,
     CompanyId,

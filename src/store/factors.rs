@@ -3,10 +3,12 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use super::audit::append_audit;
+use super::passkeys::use_passkey;
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
 use crate::model::audit::Entry;
-use crate::model::ids::{SessionId, UserId};
+use crate::model::ids::{PasskeyId, SessionId, UserId};
+use crate::model::passkey::Used;
 
 /// What an account has of second factors.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +21,8 @@ pub struct Factors {
     pub totp_next: Option<(Vec<u8>, Timestamp)>,
     /// Recovery codes that can still be used.
     pub recovery_codes: u32,
+    /// Passkeys.
+    pub passkeys: u32,
 }
 
 /// A proof that was checked as far as it can be without the store.
@@ -32,7 +36,19 @@ pub enum Proof {
     RecoveryCode([u8; 32]),
     /// The hash of a mailed code: good if it is the one last sent.
     MailCode([u8; 32]),
+    /// A passkey that signed: good if it is there, and its counter went on.
+    Passkey {
+        /// Which.
+        id: PasskeyId,
+        /// What is new of it.
+        used: Used,
+    },
 }
+
+/// Whether an account has a factor that needs no mail, in a statement over `users`.
+pub(in crate::store) const HAS_FACTOR: &str =
+    "(EXISTS (SELECT 1 FROM totp_factors WHERE totp_factors.user_id = users.id AND totp_factors.secret IS NOT NULL)
+     OR EXISTS (SELECT 1 FROM passkeys WHERE passkeys.user_id = users.id))";
 
 impl Store {
     /// An account's factors.
@@ -45,12 +61,13 @@ impl Store {
                 .prepare_cached("SELECT secret, confirmed_at, next_secret, next_at FROM totp_factors WHERE user_id = ?1")?
                 .query_row([&user], |row| {
                     let next: (Option<Vec<u8>>, Option<Timestamp>) = (row.get(2)?, row.get(3)?);
-                    Ok(Factors { totp_secret: row.get(0)?, totp_since: row.get(1)?, totp_next: next.0.zip(next.1), recovery_codes: 0 })
+                    Ok(Factors { totp_secret: row.get(0)?, totp_since: row.get(1)?, totp_next: next.0.zip(next.1), ..Factors::default() })
                 })
                 .optional()?
                 .unwrap_or_default();
-            let left = "SELECT count(*) FROM recovery_codes WHERE user_id = ?1 AND used_at IS NULL";
-            Ok(Factors { recovery_codes: conn.prepare_cached(left)?.query_row([&user], |row| row.get(0))?, ..found })
+            let count = |sql| conn.prepare_cached(sql)?.query_row([&user], |row| row.get(0));
+            let recovery_codes = count("SELECT count(*) FROM recovery_codes WHERE user_id = ?1 AND used_at IS NULL")?;
+            Ok(Factors { recovery_codes, passkeys: count("SELECT count(*) FROM passkeys WHERE user_id = ?1")?, ..found })
         })
         .await
     }
@@ -103,7 +120,7 @@ impl Store {
         .await
     }
 
-    /// Replaces the recovery codes of an account with an authenticator app. `false`: it has none.
+    /// Replaces the recovery codes of an account with a factor. `false`: it has none.
     ///
     /// # Errors
     /// When they could not be kept.
@@ -119,7 +136,25 @@ impl Store {
         .await
     }
 
-    /// Takes an account's factors away. `false`: it has none.
+    /// Takes an account's authenticator app away; with its last factor go the recovery codes. `false`: it has no app.
+    ///
+    /// # Errors
+    /// When it could not be kept.
+    pub async fn remove_totp(&self, user: UserId, audit: Entry) -> Result<bool, StoreError> {
+        self.write("remove authenticator app", move |tx| {
+            let had: Option<bool> =
+                tx.query_row("DELETE FROM totp_factors WHERE user_id = ?1 RETURNING secret IS NOT NULL", [&user], |row| row.get(0)).optional()?;
+            if had != Some(true) {
+                return Ok(false);
+            }
+            drop_codes_without_factor(tx, &user)?;
+            append_audit(tx, &audit)?;
+            Ok(true)
+        })
+        .await
+    }
+
+    /// Takes all of an account's factors away. `false`: it has none.
     ///
     /// # Errors
     /// When it could not be kept.
@@ -165,6 +200,7 @@ pub(in crate::store) fn consume(tx: &Connection, user: &UserId, proof: &Proof, a
         Proof::RecoveryCode(hash) => tx
             .prepare_cached("UPDATE recovery_codes SET used_at = ?3 WHERE user_id = ?1 AND code_hash = ?2 AND used_at IS NULL")?
             .execute((user, hash, at))?,
+        Proof::Passkey { id, used } => return use_passkey(tx, user, id, *used, at),
     };
     Ok(used > 0)
 }
@@ -172,17 +208,27 @@ pub(in crate::store) fn consume(tx: &Connection, user: &UserId, proof: &Proof, a
 /// Takes an account's factors away inside another store method's transaction.
 pub(in crate::store) fn remove_factors_in(tx: &Connection, user: &UserId) -> Result<(), StoreError> {
     tx.execute("DELETE FROM totp_factors WHERE user_id = ?1", [user])?;
+    tx.execute("DELETE FROM passkeys WHERE user_id = ?1", [user])?;
     tx.execute("DELETE FROM recovery_codes WHERE user_id = ?1", [user])?;
     tx.execute("DELETE FROM pending_sign_ins WHERE user_id = ?1", [user])?;
     Ok(())
 }
 
-fn has_factor(conn: &Connection, user: &UserId) -> Result<bool, StoreError> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM totp_factors WHERE user_id = ?1 AND secret IS NOT NULL)";
-    Ok(conn.prepare_cached(sql)?.query_row([user], |row| row.get(0))?)
+/// Once the last factor is gone: codes that would replace nothing, and sign-ins that wait for what is not there any more.
+pub(in crate::store) fn drop_codes_without_factor(tx: &Connection, user: &UserId) -> Result<(), StoreError> {
+    if !has_factor(tx, user)? {
+        tx.execute("DELETE FROM recovery_codes WHERE user_id = ?1", [user])?;
+        tx.execute("DELETE FROM pending_sign_ins WHERE user_id = ?1", [user])?;
+    }
+    Ok(())
 }
 
-fn replace_codes(tx: &Connection, user: &UserId, codes: &[[u8; 32]], at: Timestamp) -> Result<(), StoreError> {
+pub(in crate::store) fn has_factor(conn: &Connection, user: &UserId) -> Result<bool, StoreError> {
+    let sql = format!("SELECT {HAS_FACTOR} FROM users WHERE id = ?1");
+    Ok(conn.prepare_cached(&sql)?.query_row([user], |row| row.get(0))?)
+}
+
+pub(in crate::store) fn replace_codes(tx: &Connection, user: &UserId, codes: &[[u8; 32]], at: Timestamp) -> Result<(), StoreError> {
     tx.execute("DELETE FROM recovery_codes WHERE user_id = ?1", [user])?;
     let mut insert = tx.prepare_cached("INSERT INTO recovery_codes (user_id, code_hash, created_at) VALUES (?1, ?2, ?3)")?;
     for hash in codes {

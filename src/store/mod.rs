@@ -34,6 +34,7 @@ pub mod metric_changes;
 pub mod migrate;
 pub mod names;
 pub mod page_texts;
+pub mod passkeys;
 pub mod password_resets;
 pub mod pending_sign_ins;
 mod readers;

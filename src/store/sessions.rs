@@ -6,6 +6,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::audit::append_audit;
+use super::factors::HAS_FACTOR;
 use super::users::{USER_COLUMNS, read_user};
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
@@ -174,7 +175,7 @@ fn select_session(rule: &str) -> String {
     format!(
         "SELECT {USER_COLUMNS}, sessions.id, sessions.created_at, sessions.last_seen_at, sessions.expires_at, sessions.ended_at,
                 coalesce(sessions.proven_at, sessions.created_at),
-                EXISTS (SELECT 1 FROM totp_factors WHERE totp_factors.user_id = users.id AND totp_factors.secret IS NOT NULL)
+                {HAS_FACTOR}
          FROM sessions JOIN users ON users.id = sessions.user_id WHERE {rule}"
     )
 }

@@ -1,25 +1,8 @@
 // Signing in with more than a password: an authenticator app, its recovery codes, a fresh proof, mailed links and codes.
-import { expect, request, test, type Page } from "@playwright/test";
+import { expect, test } from "@playwright/test";
 import { Appliance, freePort, watch } from "./appliance.ts";
 import { linkIn, Mailbox, totp } from "./mailbox.ts";
-import { ADA, sound, VERA } from "./steps.ts";
-
-async function admin(appliance: Appliance, made: Record<string, object> = {}): Promise<void> {
-  const api = await request.newContext({ baseURL: appliance.url, ignoreHTTPSErrors: true, extraHTTPHeaders: { "sec-fetch-site": "same-origin" } });
-  const post = async (path: string, data: object): Promise<void> => {
-    const answer = await api.post(path, { data });
-    expect(answer.ok(), `${path}: ${await answer.text()}`).toBe(true);
-  };
-  await post("/api/setup/redeem", { token: appliance.token, ...ADA });
-  for (const [path, data] of Object.entries(made)) await post(path, data);
-  await api.dispose();
-}
-
-async function password(page: Page, who: { email: string; password: string }): Promise<void> {
-  await page.getByLabel("E-mail").fill(who.email);
-  await page.getByLabel("Password").fill(who.password);
-  await page.getByRole("button", { name: "Sign in" }).click();
-}
+import { ADA, admin, password, sound, VERA } from "./steps.ts";
 
 test("an authenticator app is set up, asked for, proves once more, and is taken away", async ({ browser, page }) => {
   const appliance = await Appliance.start({ ONSITE_STEP_UP_MINUTES: "1" });

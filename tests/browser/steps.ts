@@ -116,6 +116,25 @@ export async function runAgain(appliance: Appliance, made: Prepared): Promise<st
   return id;
 }
 
+/** Makes Ada the first admin over the API, and whatever else is posted. */
+export async function admin(appliance: Appliance, made: Record<string, object> = {}): Promise<void> {
+  const api = await request.newContext({ baseURL: appliance.url, ignoreHTTPSErrors: true, extraHTTPHeaders: { "sec-fetch-site": "same-origin" } });
+  const post = async (path: string, data: object): Promise<void> => {
+    const answer = await api.post(path, { data });
+    expect(answer.ok(), `${path}: ${await answer.text()}`).toBe(true);
+  };
+  await post("/api/setup/redeem", { token: appliance.token, ...ADA });
+  for (const [path, data] of Object.entries(made)) await post(path, data);
+  await api.dispose();
+}
+
+/** Fills in the first step of signing in. */
+export async function password(page: Page, who: { email: string; password: string }): Promise<void> {
+  await page.getByLabel("E-mail").fill(who.email);
+  await page.getByLabel("Password").fill(who.password);
+  await page.getByRole("button", { name: "Sign in" }).click();
+}
+
 export interface Prepared {
   company: string;
   widget: string;

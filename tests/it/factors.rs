@@ -15,7 +15,7 @@ use crate::app::{EMAIL, PASSWORD, TestApp};
 const STEP: Duration = Duration::from_secs(30);
 
 /// What an authenticator app holds.
-struct App(TotpSecret);
+pub struct App(TotpSecret);
 
 impl App {
     fn from(offer: &Value) -> Self {
@@ -23,13 +23,13 @@ impl App {
         Self(TotpSecret::from_bytes(Secret::new(BASE32_NOPAD.decode(text.as_bytes()).unwrap())))
     }
 
-    fn code(&self, app: &TestApp) -> String {
+    pub fn code(&self, app: &TestApp) -> String {
         self.0.code(onsite::base::clock::Clock::now(&*app.clock).millis() / 30_000)
     }
 }
 
 /// Sets an app up for the admin; returns it and the recovery codes.
-async fn enrol(app: &TestApp) -> (App, Vec<String>) {
+pub async fn enrol(app: &TestApp) -> (App, Vec<String>) {
     let offer = app.user.post("/api/me/factors/totp", json!({})).await;
     assert!(offer["uri"].as_str().unwrap().starts_with("otpauth://totp/Onsite:admin%40example%2Ecom?secret="));
     assert!(offer["qr_svg"].as_str().unwrap().starts_with("<svg "));
@@ -141,6 +141,8 @@ async fn what_matters_asks_for_a_fresh_proof_and_a_program_can_give_it() {
         (Method::POST, format!("{company}/transfer"), json!({})),
         (Method::POST, format!("{company}/deletion"), json!({ "name": "another" })),
         (Method::GET, format!("{company}/export"), Value::Null),
+        (Method::POST, "/api/me/factors/passkeys/challenge".to_owned(), json!({})),
+        (Method::DELETE, "/api/me/factors/passkeys/psk_00000000000000000000000000".to_owned(), Value::Null),
     ];
     let ask = async |(method, path, body): &(Method, String, Value)| app.user.try_send(method.clone(), path, Some(body.clone())).await;
     app.advance(Duration::from_secs(10 * 60));

@@ -7,6 +7,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::app::{EMAIL, TestApp, User};
+use crate::authenticator::{Authenticator, Kind};
 
 /// Who may.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,7 +22,7 @@ enum May {
     Own(Role),
     /// The one whose API key it is, and the company's admins.
     OwnKey,
-    /// The one whose session it is.
+    /// The one whose session, or passkey, it is.
     OwnSession,
     /// A system admin.
     System,
@@ -39,6 +40,8 @@ const TABLE: &[(&str, &str, May, &str)] = &[
     ("POST", "/api/auth/login", Anybody, "{}"),
     ("POST", "/api/auth/second-step", Anybody, "{}"),
     ("POST", "/api/auth/second-step/mail", Anybody, "{}"),
+    ("POST", "/api/auth/second-step/passkey", Anybody, "{}"),
+    ("POST", "/api/auth/second-step/passkey/challenge", Anybody, "{}"),
     ("POST", "/api/auth/password-reset", Anybody, "{}"),
     ("POST", "/api/auth/forgot-password", Anybody, "{}"),
     ("POST", "/api/auth/verify-email", Anybody, "{}"),
@@ -53,6 +56,12 @@ const TABLE: &[(&str, &str, May, &str)] = &[
     ("POST", "/api/me/factors/totp/confirm", Signed, "{}"),
     ("DELETE", "/api/me/factors/totp", Signed, ""),
     ("POST", "/api/me/factors/recovery-codes", Signed, ""),
+    ("POST", "/api/me/step-up/passkey", Signed, "{}"),
+    ("POST", "/api/me/step-up/passkey/challenge", Signed, ""),
+    ("POST", "/api/me/factors/passkeys", Signed, "{}"),
+    ("POST", "/api/me/factors/passkeys/challenge", Signed, ""),
+    ("PATCH", "/api/me/factors/passkeys/{passkey}", OwnSession, r#"{"name":"x"}"#),
+    ("DELETE", "/api/me/factors/passkeys/{passkey}", OwnSession, ""),
     ("GET", "/api/me/sessions", Signed, ""),
     ("POST", "/api/me/sessions/end-others", Signed, ""),
     ("POST", "/api/me/sessions/end-all", Signed, ""),
@@ -214,6 +223,7 @@ impl World {
             ("content_hash", text(&citation["content_hash"])),
             ("conversation", conversation),
             ("chat_run", chat_run.rsplit('/').next().unwrap().to_owned()),
+            ("passkey", crate::passkeys::set_up(&member, &mut Authenticator::new(Kind::Es256)).await),
             ("session", text(&member.get("/api/me/sessions").await["sessions"][0]["id"])),
         ];
         let victim = app.person(&foreign, "viewer").await.get("/api/me").await["user"]["id"].as_str().unwrap().to_owned();

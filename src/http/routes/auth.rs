@@ -10,6 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::me::UserView;
+use super::passkeys::refused;
 use crate::base::clock::Timestamp;
 use crate::base::secret::Secret;
 use crate::http::caller::{Enrolling, RequestOrigin};
@@ -75,7 +76,7 @@ struct TokenView {
 struct SecondStepView {
     /// What to present with the factor.
     second_step: String,
-    /// How the factor can be shown: `totp`, `recovery_code`, `email` (a code is on its way).
+    /// How the factor can be shown: `passkey`, `totp`, `recovery_code`, `email` (a code is on its way).
     #[schema(value_type = Vec<String>)]
     methods: Vec<FactorMethod>,
     /// Until when.
@@ -223,6 +224,10 @@ impl From<SecondStepError> for ApiError {
                     .fact("attempts_left", attempts_left)
                     .remedy("Enter the code that is shown now; an app's code counts once. If it never fits, the clock of the device is off.")
             }
+            SecondStepError::PasskeyRefused { refusal, attempts_left } => {
+                refused(StatusCode::UNAUTHORIZED, refusal).fact("attempts_left", attempts_left)
+            }
+            SecondStepError::Passkey(error) => error.into(),
             SecondStepError::NoMoreMail => Self::conflict("no_more_mail", "No other code is mailed for this sign-in.")
                 .remedy("Look for the mails that were sent, or sign in again."),
             SecondStepError::TooManyTries(error) => error.into(),

@@ -14,8 +14,11 @@ use crate::base::secret::Secret;
 use crate::http::caller::{Enrolling, Fresh, RequestOrigin};
 use crate::http::errors::ErrorEnvelope;
 use crate::http::extract::ValidJson;
+use crate::http::relying_party::ByName;
 use crate::http::{ApiError, AppState};
 use crate::model::factor::{FactorMethod, RecoveryCode};
+use crate::model::ids::PasskeyId;
+use crate::model::passkey::Passkey;
 use crate::services::auth::factors::{FactorError, FactorStatus, Shown};
 
 /// The routes of this noun.
@@ -36,6 +39,10 @@ struct SecurityView {
     totp_since: Option<Timestamp>,
     /// Recovery codes that can still be used.
     recovery_codes: u32,
+    /// Their passkeys, the oldest first.
+    passkeys: Vec<PasskeyView>,
+    /// The name of the host that passkeys made now belong to; null = the server was asked for by its address, and there are none for addresses.
+    passkeys_host: Option<String>,
     /// Whether everybody must have a second factor.
     required: bool,
     /// Until when what asks for a fresh proof is open to this session.
@@ -43,10 +50,35 @@ struct SecurityView {
     fresh_until: Timestamp,
 }
 
-impl From<FactorStatus> for SecurityView {
-    fn from(status: FactorStatus) -> Self {
-        let FactorStatus { totp_since, recovery_codes, required, fresh_until } = status;
-        Self { totp_since, recovery_codes, required, fresh_until }
+impl SecurityView {
+    fn new(status: FactorStatus, host: Option<String>) -> Self {
+        let FactorStatus { totp_since, recovery_codes, passkeys, required, fresh_until } = status;
+        let passkeys = passkeys.into_iter().map(PasskeyView::from).collect();
+        Self { totp_since, recovery_codes, passkeys, passkeys_host: host, required, fresh_until }
+    }
+}
+
+/// A passkey of one's own.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Passkey)]
+pub(super) struct PasskeyView {
+    #[schema(value_type = String)]
+    id: PasskeyId,
+    name: String,
+    /// The name of the host it works at.
+    host: String,
+    /// Whether its maker copies it to its owner's other devices.
+    synced: bool,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    last_used_at: Option<Timestamp>,
+}
+
+impl From<Passkey> for PasskeyView {
+    fn from(passkey: Passkey) -> Self {
+        let Passkey { id, name, relying_party, backed_up, created_at, last_used_at, .. } = passkey;
+        Self { id, name, host: relying_party, synced: backed_up, created_at, last_used_at }
     }
 }
 
@@ -97,10 +129,10 @@ impl StepUpRequest {
 }
 
 #[derive(Serialize, ToSchema)]
-struct FreshView {
+pub(super) struct FreshView {
     /// Until when what asks for a fresh proof is open to this session.
     #[schema(value_type = String, format = DateTime)]
-    fresh_until: Timestamp,
+    pub(super) fresh_until: Timestamp,
 }
 
 /// The caller's second factors, and how fresh their last proof is.
@@ -108,8 +140,13 @@ struct FreshView {
     (status = 200, body = SecurityView),
     (status = 401, body = ErrorEnvelope),
 ))]
-async fn security(State(state): State<AppState>, Enrolling(caller): Enrolling) -> Result<Json<SecurityView>, ApiError> {
-    Ok(Json(state.auth.factor_status(&caller).await?.into()))
+async fn security(
+    State(state): State<AppState>,
+    Enrolling(caller): Enrolling,
+    by_name: Result<ByName, ApiError>,
+) -> Result<Json<SecurityView>, ApiError> {
+    let host = by_name.ok().map(|ByName(party)| party.id().to_owned());
+    Ok(Json(SecurityView::new(state.auth.factor_status(&caller).await?, host)))
 }
 
 /// Begin to set up an authenticator app: it counts once a code of it is confirmed. One that is in use stays in use until then.
@@ -142,7 +179,7 @@ async fn confirm(
     Ok(codes_response(&codes))
 }
 
-/// Remove the authenticator app and the recovery codes.
+/// Remove the authenticator app; with the last factor go the recovery codes.
 #[utoipa::path(delete, path = "/api/me/factors/totp", tag = "auth", operation_id = "remove_totp", responses(
     (status = 204),
     (status = 401, body = ErrorEnvelope),
@@ -155,7 +192,7 @@ async fn remove(
     _: Fresh,
     RequestOrigin(origin): RequestOrigin,
 ) -> Result<StatusCode, ApiError> {
-    state.auth.remove_factors(&caller, &origin).await?;
+    state.auth.remove_totp(&caller, &origin).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -208,7 +245,7 @@ impl From<FactorError> for ApiError {
             FactorError::NothingOffered => {
                 Self::conflict("nothing_offered", "No authenticator app waits to be confirmed.").remedy("Begin again: an offer lasts an hour.")
             }
-            FactorError::NoFactor => Self::conflict("no_factor", "There is no authenticator app.").remedy("Set one up first."),
+            FactorError::NoFactor => Self::conflict("no_factor", "There is no such factor.").remedy("Set one up first."),
             FactorError::TooManyTries(error) => error.into(),
             FactorError::Hash(error) => error.into(),
             FactorError::Vault(error) => Self::internal(error),

@@ -21,6 +21,8 @@ pub mod license_request;
 pub mod mail;
 pub mod me;
 pub mod members;
+mod passkey_options;
+pub mod passkeys;
 pub mod recall;
 pub mod reports;
 pub mod runs;

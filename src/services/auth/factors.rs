@@ -1,9 +1,10 @@
-//! Second factors of one's own: an authenticator app with recovery codes; and showing again who holds a session.
+//! Second factors of one's own: an authenticator app, recovery codes; and showing again who holds a session.
 
 use std::time::Duration;
 
 use super::Auth;
-use super::limits::{Beyond, CountedBy, Key, Rule, TooManyTries};
+use super::limits::{Beyond, CountedBy, Key, Rule, TooManyTries, Try};
+use super::passkeys::{Asked, PasskeyError};
 use super::password::HashError;
 use crate::base::clock::Timestamp;
 use crate::base::qr;
@@ -12,6 +13,7 @@ use crate::base::vault::{Place, VaultError};
 use crate::model::audit::{Actor, Entry, Outcome};
 use crate::model::factor::{FactorMethod, RecoveryCode, TotpSecret};
 use crate::model::ids::UserId;
+use crate::model::passkey::{Assertion, Passkey, Purpose, Refusal, RelyingParty};
 use crate::model::session::Origin;
 use crate::model::user::Caller;
 use crate::store::StoreError;
@@ -37,6 +39,8 @@ pub struct FactorStatus {
     pub totp_since: Option<Timestamp>,
     /// Recovery codes that can still be used.
     pub recovery_codes: u32,
+    /// Their passkeys, the oldest first.
+    pub passkeys: Vec<Passkey>,
     /// Whether everybody must have a factor.
     pub required: bool,
     /// Until when what asks for a fresh proof is open to this session.
@@ -74,8 +78,8 @@ pub enum FactorError {
     /// No secret waits for a code (any more).
     #[error("no authenticator app waits to be confirmed")]
     NothingOffered,
-    /// There is no factor.
-    #[error("there is no authenticator app")]
+    /// There is no authenticator app, or for recovery codes no factor at all.
+    #[error("there is no such factor")]
     NoFactor,
     /// Too many wrong tries before this one.
     #[error(transparent)]
@@ -123,6 +127,7 @@ impl Auth {
         Ok(FactorStatus {
             totp_since: factors.totp_since,
             recovery_codes: factors.recovery_codes,
+            passkeys: if factors.passkeys > 0 { self.passkeys(caller).await? } else { Vec::new() },
             required: self.settings.require_factor,
             fresh_until: caller.proven_at.plus(self.step_up_window()),
         })
@@ -173,12 +178,13 @@ impl Auth {
         if confirmed { Ok(codes) } else { Err(FactorError::NothingOffered) }
     }
 
-    /// Takes the caller's authenticator app and recovery codes away.
+    /// Takes the caller's authenticator app away, and with the last factor the recovery codes.
     ///
     /// # Errors
     /// See [`FactorError`].
-    pub async fn remove_factors(&self, caller: &Caller, origin: &Origin) -> Result<(), FactorError> {
-        let removed = self.store.remove_factors(caller.user.id.clone(), self.entry(caller, "factor.removed", origin)).await?;
+    pub async fn remove_totp(&self, caller: &Caller, origin: &Origin) -> Result<(), FactorError> {
+        let entry = self.entry(caller, "factor.removed", origin).detail(serde_json::json!({"factor": "totp"}));
+        let removed = self.store.remove_totp(caller.user.id.clone(), entry).await?;
         if removed { Ok(()) } else { Err(FactorError::NoFactor) }
     }
 
@@ -228,18 +234,67 @@ impl Auth {
                 (counted, self.proof(user, method, &code).await?, method.as_str())
             }
         };
+        let proven = self.note_proof(caller, (factor, proof), counted, origin).await?;
+        proven.ok_or(if factor == "password" { FactorError::WrongPassword } else { FactorError::WrongCode })
+    }
+
+    /// Asks the caller for one of their passkeys, to show again who they are.
+    ///
+    /// # Errors
+    /// See [`PasskeyError`].
+    pub async fn ask_for_passkey_again(&self, caller: &Caller, party: RelyingParty) -> Result<Asked, PasskeyError> {
+        self.ask_for_passkey(&caller.user.id, caller.session_id.as_str(), Purpose::StepUp, party).await
+    }
+
+    /// The same as [`Auth::step_up`] by a passkey: it checks its owner, so that it says as much as a password.
+    ///
+    /// # Errors
+    /// See [`PasskeyError`].
+    pub async fn step_up_by_passkey(
+        &self,
+        caller: &Caller,
+        party: &RelyingParty,
+        shown: &Assertion,
+        origin: &Origin,
+    ) -> Result<Timestamp, PasskeyError> {
+        let counted = self.factor_limits.admit(&self.keys(&caller.user.id, origin))?;
+        match self.passkey_proof(&caller.user.id, (caller.session_id.as_str(), Purpose::StepUp), party, shown, origin).await {
+            Ok(proof) => {
+                let proven = self.note_proof(caller, ("passkey", Some(proof)), counted, origin).await?;
+                // It was looked at and held: another use came between.
+                proven.ok_or(PasskeyError::Refused(Refusal::CountWentBack))
+            }
+            Err(PasskeyError::Refused(refusal)) => {
+                self.note_proof(caller, ("passkey", None), counted, origin).await?;
+                Err(PasskeyError::Refused(refusal))
+            }
+            Err(error) => {
+                counted.give_back();
+                Err(error)
+            }
+        }
+    }
+
+    /// Notes a proof and until when it counts; `None` when it was none, which is recorded.
+    async fn note_proof(
+        &self,
+        caller: &Caller,
+        (factor, proof): (&'static str, Option<Proof>),
+        counted: Try<'_>,
+        origin: &Origin,
+    ) -> Result<Option<Timestamp>, StoreError> {
         let at = self.seams.now();
         let entry = self.entry(caller, "auth.step_up", origin).detail(serde_json::json!({"factor": factor}));
         let proven = match proof {
-            Some(proof) => self.store.prove_session((user.clone(), caller.session_id.clone()), proof, at, entry.clone()).await?,
+            Some(proof) => self.store.prove_session((caller.user.id.clone(), caller.session_id.clone()), proof, at, entry.clone()).await?,
             None => false,
         };
         if !proven {
             self.store.record_audit(entry.outcome(Outcome::Refused)).await?;
-            return Err(if factor == "password" { FactorError::WrongPassword } else { FactorError::WrongCode });
+            return Ok(None);
         }
         counted.give_back();
-        Ok(at.plus(self.step_up_window()))
+        Ok(Some(at.plus(self.step_up_window())))
     }
 
     /// A code as a proof; `None` when it is none.
@@ -251,16 +306,16 @@ impl Auth {
                 Ok(secret.matching_step(code.expose(), self.seams.now()).map(Proof::TotpStep))
             }
             FactorMethod::RecoveryCode => Ok(code.expose().parse::<RecoveryCode>().ok().map(|code| Proof::RecoveryCode(code.hash()))),
-            FactorMethod::Email => Ok(None),
+            FactorMethod::Email | FactorMethod::Passkey => Ok(None),
         }
     }
 
-    fn keys(&self, user: &UserId, origin: &Origin) -> [Key; 2] {
+    pub(super) fn keys(&self, user: &UserId, origin: &Origin) -> [Key; 2] {
         let account = sha256(user.as_str().as_bytes());
         [Key::AccountAtAddress(account, origin.address), Key::Account(account)]
     }
 
-    fn entry(&self, caller: &Caller, action: &'static str, origin: &Origin) -> Entry {
+    pub(super) fn entry(&self, caller: &Caller, action: &'static str, origin: &Origin) -> Entry {
         Entry::new(self.seams.now(), Actor::User(Some(caller.user.id.clone())), action, caller.user.id.as_str()).from(origin.address)
     }
 }

@@ -6,6 +6,7 @@ pub mod bootstrap;
 pub mod factors;
 mod hash_memory;
 pub mod limits;
+pub mod passkeys;
 pub mod password;
 pub mod second_step;
 mod sessions;

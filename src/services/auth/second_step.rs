@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use super::factors::WrongCode;
-use super::limits::{Key, TooManyTries};
+use super::limits::{TooManyTries, Try};
+use super::passkeys::{Asked, PasskeyError};
 use super::{Auth, LoginError};
 use crate::base::clock::Timestamp;
 use crate::base::secret::{Secret, new_token, sha256};
@@ -13,6 +14,7 @@ use crate::model::audit::{Actor, Entry, Outcome};
 use crate::model::factor::{FactorMethod, new_mail_code};
 use crate::model::ids::PendingSignInId;
 use crate::model::mail::MailKind;
+use crate::model::passkey::{Assertion, Purpose, Refusal, RelyingParty};
 use crate::model::session::{Origin, SignedIn};
 use crate::model::user::User;
 use crate::store::StoreError;
@@ -57,6 +59,17 @@ pub enum SecondStepError {
         /// Wrong codes until the sign-in is over.
         attempts_left: u32,
     },
+    /// The passkey does not hold.
+    #[error("this passkey is not taken: {refusal}")]
+    PasskeyRefused {
+        /// Why.
+        refusal: Refusal,
+        /// Wrong answers until the sign-in is over.
+        attempts_left: u32,
+    },
+    /// No passkey could be asked for or looked at.
+    #[error(transparent)]
+    Passkey(PasskeyError),
     /// As many codes were mailed for this sign-in as may be, or none is mailed for it.
     #[error("no other code is mailed for this sign-in")]
     NoMoreMail,
@@ -87,12 +100,14 @@ impl Auth {
     }
 
     fn methods(&self, factors: &Factors) -> Vec<FactorMethod> {
-        match (&factors.totp_secret, factors.recovery_codes) {
-            (Some(_), 0) => vec![FactorMethod::Totp],
-            (Some(_), _) => vec![FactorMethod::Totp, FactorMethod::RecoveryCode],
-            (None, _) if self.settings.mail_codes => vec![FactorMethod::Email],
-            (None, _) => Vec::new(),
+        let passkey = (factors.passkeys > 0).then_some(FactorMethod::Passkey);
+        let app = factors.totp_secret.as_ref().map(|_| FactorMethod::Totp);
+        if passkey.is_none() && app.is_none() {
+            return if self.settings.mail_codes { vec![FactorMethod::Email] } else { Vec::new() };
         }
+        // A passkey counts wherever it was made: opening the server by another name must not do without it.
+        let code = (factors.recovery_codes > 0).then_some(FactorMethod::RecoveryCode);
+        [passkey, app, code].into_iter().flatten().collect()
     }
 
     async fn begin_second_step(&self, user: &User, methods: Vec<FactorMethod>) -> Result<Waiting, LoginError> {
@@ -145,12 +160,60 @@ impl Auth {
         origin: Origin,
     ) -> Result<SignedIn, SecondStepError> {
         let pending = self.pending(token).await?;
-        let account = sha256(pending.user.id.as_str().as_bytes());
-        let counted = self.factor_limits.admit(&[Key::AccountAtAddress(account, origin.address), Key::Account(account)])?;
+        let counted = self.factor_limits.admit(&self.keys(&pending.user.id, &origin))?;
         let proof = match method {
             FactorMethod::Email => pending.mailed.then(|| Proof::MailCode(code_hash(code, token))),
             other => self.proof(&pending.user.id, other, code).await?,
         };
+        self.finish(token, pending, (method, proof), counted, origin).await
+    }
+
+    /// Asks for a passkey at a sign-in that waits.
+    ///
+    /// # Errors
+    /// See [`SecondStepError`].
+    pub async fn ask_for_passkey_at_sign_in(&self, token: &Secret<String>, party: RelyingParty) -> Result<Asked, SecondStepError> {
+        let pending = self.pending(token).await?;
+        Ok(self.ask_for_passkey(&pending.user.id, pending.id.as_str(), Purpose::SignIn, party).await?)
+    }
+
+    /// Opens the session of a sign-in whose passkey is shown.
+    ///
+    /// # Errors
+    /// See [`SecondStepError`].
+    pub async fn second_step_by_passkey(
+        &self,
+        token: &Secret<String>,
+        party: &RelyingParty,
+        shown: &Assertion,
+        origin: Origin,
+    ) -> Result<SignedIn, SecondStepError> {
+        let pending = self.pending(token).await?;
+        let counted = self.factor_limits.admit(&self.keys(&pending.user.id, &origin))?;
+        match self.passkey_proof(&pending.user.id, (pending.id.as_str(), Purpose::SignIn), party, shown, &origin).await {
+            Ok(proof) => self.finish(token, pending, (FactorMethod::Passkey, Some(proof)), counted, origin).await,
+            Err(PasskeyError::Refused(refusal)) => {
+                let detail = serde_json::json!({"factor": "passkey", "reason": refusal.as_str()});
+                let entry = self.refused_code(&pending.user, FactorMethod::Passkey, &origin).detail(detail);
+                let attempts_left = self.store.count_wrong_code(pending.id, entry).await?;
+                Err(SecondStepError::PasskeyRefused { refusal, attempts_left })
+            }
+            Err(error) => {
+                counted.give_back();
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Opens the session if the proof holds; counts it as wrong else.
+    async fn finish(
+        &self,
+        token: &Secret<String>,
+        pending: PendingSignIn,
+        (method, proof): (FactorMethod, Option<Proof>),
+        counted: Try<'_>,
+        origin: Origin,
+    ) -> Result<SignedIn, SecondStepError> {
         let (session, session_token) = self.new_session(origin.clone());
         let (session_id, expires_at) = (session.id.clone(), session.expires_at);
         let finished = match proof {
@@ -172,7 +235,11 @@ impl Auth {
             }
             Finished::Wrong => {
                 let attempts_left = self.store.count_wrong_code(pending.id, self.refused_code(&pending.user, method, &origin)).await?;
-                Err(SecondStepError::Wrong { attempts_left })
+                Err(match method {
+                    // It was looked at and held: another use came between.
+                    FactorMethod::Passkey => SecondStepError::PasskeyRefused { refusal: Refusal::CountWentBack, attempts_left },
+                    _ => SecondStepError::Wrong { attempts_left },
+                })
             }
         }
     }
@@ -207,6 +274,16 @@ fn code_hash(code: &Secret<String>, token: &Secret<String>) -> [u8; 32] {
     let digits: String = code.expose().chars().filter(|c| !c.is_whitespace()).collect();
     let both = Secret::new(format!("{digits}:{}", token.expose()));
     sha256(both.expose().as_bytes())
+}
+
+impl From<PasskeyError> for SecondStepError {
+    fn from(error: PasskeyError) -> Self {
+        match error {
+            PasskeyError::TooManyTries(error) => error.into(),
+            PasskeyError::Store(error) => error.into(),
+            other => Self::Passkey(other),
+        }
+    }
 }
 
 impl From<WrongCode> for SecondStepError {

@@ -2,6 +2,7 @@
 
 export type {
   AccountView,
+  AssertionRequest as PasskeyAnswer,
   ApiKey,
   ApiKeyRequest as NewApiKey,
   AuditRow,
@@ -9,6 +10,7 @@ export type {
   Citation,
   Conversation,
   CrawlPolicy,
+  CreationOptions as PasskeyCreation,
   DeletedView as DeletedCompany,
   DocumentList,
   DocumentView,
@@ -35,6 +37,7 @@ export type {
   MetricChange,
   MyCompany as Company,
   NewIssueRequest,
+  NewPasskey,
   NewRule,
   NewWidget,
   Page as RunPage,
@@ -46,6 +49,7 @@ export type {
   Readiness,
   RedeemRequest,
   Report,
+  RequestOptions as PasskeyQuestion,
   ReportHead,
   ReportTable,
   Run,

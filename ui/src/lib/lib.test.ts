@@ -13,6 +13,7 @@ import { moved, namedChanges, sortOut } from './news';
 import { excerpt } from './quote';
 import { bannerOf, stepWord } from './licence';
 import { match } from './match';
+import { byAddress, decode, encode } from './passkeys';
 import { allows } from './roles';
 import { NO_EVENTS, record } from './runlog';
 import { cronProblem, scheduleText } from './schedule';
@@ -24,6 +25,16 @@ describe('freshness', () => {
     const at = '2026-01-01T00:00:00Z';
     const read = (hours: number): string => freshnessOf(at, 48, Date.parse(at) + hours * HOUR);
     expect([0, 12, 12.1, 24, 24.1, 48, 48.1].map(read)).toEqual(['FRESH', 'FRESH', 'RECENT', 'RECENT', 'AGING', 'AGING', 'STALE']);
+  });
+});
+
+describe('passkeys', () => {
+  it('travel as base64url without padding', () => {
+    for (const text of ['', 'AA', '-_8', 'AAECA_z9_v8']) expect(encode(decode(text).buffer)).toBe(text);
+  });
+
+  it('belong to names, not to addresses', () => {
+    expect(['127.0.0.1', '[::1]', '192.0.2.7', 'localhost', 'onsite.example', '1.example'].map(byAddress)).toEqual([true, true, true, false, false, false]);
   });
 });
 
