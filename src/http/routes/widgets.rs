@@ -208,11 +208,7 @@ struct Look {
 /// The company's widgets, oldest first.
 #[utoipa::path(get, path = "/api/companies/{company}/widgets", tag = "automations", operation_id = "list_widgets",
     params(("company" = String, Path), Look), responses((status = 200, body = WidgetList), (status = 404, body = ErrorEnvelope)))]
-async fn list(
-    State(state): State<AppState>,
-    member: CompanyMember,
-    ValidQuery(look): ValidQuery<Look>,
-) -> Result<Json<WidgetList>, ApiError> {
+async fn list(State(state): State<AppState>, member: CompanyMember, ValidQuery(look): ValidQuery<Look>) -> Result<Json<WidgetList>, ApiError> {
     let part = part(look.before, look.limit)?;
     let (widgets, next_before) = state.automations.widgets(&viewer(member), &part, look.since).await?;
     Ok(Json(WidgetList { widgets: widgets.into_iter().map(Into::into).collect(), next_before }))
