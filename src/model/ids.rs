@@ -105,6 +105,8 @@ ids! {
     PendingSignInId = "psi_";
     /// A link that verifies a mail address.
     EmailVerificationId = "emv_";
+    /// A group that gives a role in a company.
+    GroupRoleId = "grp_";
     /// An outgoing mail.
     MailId = "mai_";
     /// A bootstrap token's public half.

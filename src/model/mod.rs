@@ -34,6 +34,7 @@ pub mod run;
 pub mod run_event;
 pub mod schedule;
 pub mod session;
+pub mod sso;
 pub mod user;
 pub mod widget;
 pub mod words;

@@ -86,7 +86,7 @@ impl Auth {
         self.begin_second_step(&user, methods).await.map(Login::SecondStep)
     }
 
-    fn methods(&self, factors: &Factors) -> Vec<FactorMethod> {
+    pub(super) fn methods(&self, factors: &Factors) -> Vec<FactorMethod> {
         match (&factors.totp_secret, factors.recovery_codes) {
             (Some(_), 0) => vec![FactorMethod::Totp],
             (Some(_), _) => vec![FactorMethod::Totp, FactorMethod::RecoveryCode],
@@ -95,7 +95,7 @@ impl Auth {
         }
     }
 
-    async fn begin_second_step(&self, user: &User, methods: Vec<FactorMethod>) -> Result<Waiting, LoginError> {
+    pub(super) async fn begin_second_step(&self, user: &User, methods: Vec<FactorMethod>) -> Result<Waiting, LoginError> {
         let (token, at) = (new_token(&self.seams), self.seams.now());
         let expires_at = at.plus(LIFETIME);
         let code = if methods.contains(&FactorMethod::Email) {
