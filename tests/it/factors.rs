@@ -15,15 +15,15 @@ use crate::app::{EMAIL, PASSWORD, TestApp};
 const STEP: Duration = Duration::from_secs(30);
 
 /// What an authenticator app holds.
-struct App(TotpSecret);
+pub struct App(TotpSecret);
 
 impl App {
-    fn from(offer: &Value) -> Self {
+    pub fn from(offer: &Value) -> Self {
         let text = offer["secret"].as_str().unwrap().replace(' ', "");
         Self(TotpSecret::from_bytes(Secret::new(BASE32_NOPAD.decode(text.as_bytes()).unwrap())))
     }
 
-    fn code(&self, app: &TestApp) -> String {
+    pub fn code(&self, app: &TestApp) -> String {
         self.0.code(onsite::base::clock::Clock::now(&*app.clock).millis() / 30_000)
     }
 }
