@@ -46,7 +46,7 @@ test("somebody comes in by a provider, with the role of their group", async ({ p
   await oidc.getByRole("button", { name: "Test it" }).click();
   await expect(oidc).toContainText("publishes 3 keys");
   await page.getByLabel("Group", { exact: true }).fill("analysts");
-  await page.getByLabel("Role").selectOption("dev");
+  await page.getByLabel("Role", { exact: true }).selectOption("dev");
   await page.getByRole("button", { name: "Give the role" }).click();
   await expect(page.getByRole("row", { name: /analysts/ })).toContainText("dev");
   await sound(page, "sign-on");

@@ -50,10 +50,10 @@ impl EntryRefused {
 }
 
 /// Somebody who came in by another service, and where their place ended by it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Came {
-    /// In, or asked for a second factor.
-    pub login: Result<Login, EntryRefused>,
+    /// In, or asked for a second factor, or why neither.
+    pub login: Result<Login, SignOnError>,
     /// Whose places ended, and in which companies: what they set going there is to be stopped.
     pub ended: Option<(UserId, Vec<CompanyId>)>,
 }
@@ -84,8 +84,8 @@ impl SignOn {
         let (refused, ended) = match entered {
             SsoEntered::In(user, ended) => {
                 let id = user.id.clone();
-                let login = self.inner.auth.after_elsewhere(user, vouched, origin).await?;
-                return Ok(Came { login: Ok(login), ended: Some((id, ended)).filter(|(_, ended)| !ended.is_empty()) });
+                let login = self.inner.auth.after_elsewhere(user, vouched, origin).await.map_err(SignOnError::from);
+                return Ok(Came { login, ended: Some((id, ended)).filter(|(_, ended)| !ended.is_empty()) });
             }
             SsoEntered::NoPlace(user, ended) => (EntryRefused::NoPlace, user.map(|user| (user, ended))),
             // Between two looks an account of this address was made.
@@ -99,7 +99,7 @@ impl SignOn {
         let entry = Entry::new(self.inner.seams.now(), Actor::User(None), "auth.login", object).from(origin.address);
         let entry = entry.outcome(Outcome::Refused).detail(serde_json::json!({"by": vouched.by, "reason": refused.code()}));
         self.inner.store.record_audit(entry).await?;
-        Ok(Came { login: Err(refused), ended })
+        Ok(Came { login: Err(refused.into()), ended })
     }
 
     async fn new_user(&self, email: &Email, identity: &SsoIdentity) -> Result<NewUser, SignOnError> {

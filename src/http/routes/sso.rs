@@ -135,7 +135,7 @@ async fn came_response(state: &AppState, kind: SessionKind, came: Came) -> Resul
             state.automations.stop_runs_for(user, Some(company)).await?;
         }
     }
-    login_response(state, kind, came.login.map_err(SignOnError::from)?)
+    login_response(state, kind, came.login?)
 }
 
 fn sso_cookie(state: &AppState, secret: &str, seconds: u64) -> Result<HeaderValue, ApiError> {
