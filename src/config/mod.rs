@@ -19,7 +19,6 @@ pub mod sso;
 pub mod tokens;
 
 use definition::{Definition, Kind};
-use ldap::{FilterTemplate, LdapServer};
 use mail::{AzureAccount, SmtpServer};
 use sources::{Sources, Values};
 
@@ -219,47 +218,6 @@ impl Config {
             let what = "there is no mail server, so nobody could sign in";
             let remedy = format!("{by_mail}; or set ONSITE_REQUIRE_SECOND_FACTOR=1, which asks for an authenticator app and needs no mail");
             problems.push(Problem::new("AUTH_REQUIRE_EMAIL_2FA", what, remedy));
-        }
-        problems
-    }
-
-    /// What keeps people from signing in elsewhere, though a setting says that they should.
-    fn sso_problems(&self) -> Vec<Problem> {
-        let sso = &self.sso;
-        let mut problems = Vec::new();
-        if let Some(issuer) = &sso.oidc_issuer {
-            if !sso::is_protected(issuer) {
-                let what = "it does not begin with https://, so anybody on the way could sign in as anybody";
-                problems.push(Problem::new("ONSITE_OIDC_ISSUER", what, "give the provider a certificate; ONSITE_EXTRA_CA_FILE names its authority"));
-            }
-            if sso.oidc_client_id.is_none() {
-                let remedy = "register this appliance at the provider and set ONSITE_OIDC_CLIENT_ID";
-                problems.push(Problem::new("ONSITE_OIDC_CLIENT_ID", "a provider has to know who asks", remedy));
-            }
-            if self.server.app_base_url.is_none() {
-                let what = "a provider sends people back to the address that they use";
-                problems.push(Problem::new("ONSITE_OIDC_ISSUER", what, "set APP_BASE_URL"));
-            }
-        }
-        let Some(url) = &sso.ldap_url else { return problems };
-        if let Err(what) = LdapServer::parse(url) {
-            problems.push(Problem::new("ONSITE_LDAP_URL", what, "write ldaps://host:636, or ldap://host:389 for StartTLS"));
-        }
-        if sso.ldap_base_dn.is_none() {
-            let remedy = "set ONSITE_LDAP_BASE_DN, such as dc=example,dc=com";
-            problems.push(Problem::new("ONSITE_LDAP_BASE_DN", "it is not said where in the directory people are", remedy));
-        }
-        if sso.ldap_bind_dn.is_some() != sso.ldap_bind_password.is_some() {
-            let what = "an account that looks people up needs both its name and its password";
-            problems.push(Problem::new("ONSITE_LDAP_BIND_DN", what, "set ONSITE_LDAP_BIND_DN and ONSITE_LDAP_BIND_PASSWORD together"));
-        }
-        if let Err(what) = FilterTemplate::parse(&sso.ldap_user_filter, "{user}") {
-            problems.push(Problem::new("ONSITE_LDAP_USER_FILTER", what, "write one such as (uid={user})"));
-        }
-        if sso.ldap_group_filter != "-"
-            && let Err(what) = FilterTemplate::parse(&sso.ldap_group_filter, "{dn}")
-        {
-            problems.push(Problem::new("ONSITE_LDAP_GROUP_FILTER", what, "write one such as (member={dn}), or - for none"));
         }
         problems
     }
