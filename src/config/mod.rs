@@ -356,6 +356,22 @@ mod tests {
     }
 
     #[test]
+    fn single_sign_on_refuses_to_start_half_set_or_unprotected() {
+        let names = |environment: &[(&str, &str)]| problems(environment, "").into_iter().map(|problem| problem.name).collect::<Vec<_>>();
+        let holds = |environment: &[(&str, &str)]| Config::load(&sources(environment, "").0).is_ok();
+        let (base, client) = (("APP_BASE_URL", "https://onsite.example"), ("ONSITE_OIDC_CLIENT_ID", "onsite"));
+        assert_eq!(names(&[("ONSITE_OIDC_ISSUER", "http://id.example"), base, client]), ["ONSITE_OIDC_ISSUER"]);
+        assert_eq!(names(&[("ONSITE_OIDC_ISSUER", "https://id.example")]), ["ONSITE_OIDC_CLIENT_ID", "ONSITE_OIDC_ISSUER"]);
+        assert!(holds(&[("ONSITE_OIDC_ISSUER", "https://id.example"), base, client]));
+        let (ldap, below) = (("ONSITE_LDAP_URL", "ldaps://directory.example"), ("ONSITE_LDAP_BASE_DN", "dc=example"));
+        assert_eq!(names(&[ldap]), ["ONSITE_LDAP_BASE_DN"]);
+        assert_eq!(names(&[("ONSITE_LDAP_URL", "ldap://10.0.0.5?tls=none"), below]), ["ONSITE_LDAP_URL"]);
+        assert_eq!(names(&[ldap, below, ("ONSITE_LDAP_BIND_DN", "cn=onsite")]), ["ONSITE_LDAP_BIND_DN"]);
+        assert_eq!(names(&[ldap, below, ("ONSITE_LDAP_USER_FILTER", "(uid=ada)")]), ["ONSITE_LDAP_USER_FILTER"]);
+        assert!(holds(&[ldap, below, ("ONSITE_LDAP_GROUP_FILTER", "-")]));
+    }
+
+    #[test]
     fn a_secret_is_never_shown() {
         let (sources, _folder) = sources(&[("ANTHROPIC_API_KEY", "canary-1"), ("SMTP_URL", "smtp://a%40b.example:canary-2@host")], "");
         let config = Config::load(&sources).unwrap();
