@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::instance::StartError;
-use super::mail;
+use super::{mail, sso};
 use crate::base::paths::DataDir;
 use crate::base::places::Places;
 use crate::base::seams::Seams;
@@ -21,6 +21,7 @@ use crate::features::documents::{DocumentSettings, Documents};
 use crate::features::issuer::{Issuer, IssuerSettings, Signing};
 use crate::features::members::Members;
 use crate::features::setup::Setup;
+use crate::features::sign_on::{SignOn, SignOnParts};
 use crate::http::AppState;
 use crate::http::cors::Cors;
 use crate::http::hosts::Hosts;
@@ -113,6 +114,7 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
     let egress = ground.egress().await?;
     let licensing = ground.licensing()?;
     let issuer = ground.issuer();
+    let sign_on = ground.sign_on(&auth, &licensing, &egress)?;
     let members = Members::new(store.clone(), seams.clone(), auth.clone(), licensing.clone(), outbox.clone());
     let care = CompanyCare::new(store.clone(), seams.clone(), tasks.clone());
     let courier = Courier::new(store.clone(), seams.clone(), tasks.clone(), vault, egress.clone(), outbox.clone());
@@ -154,6 +156,7 @@ pub async fn compose(parts: Parts) -> Result<Composed, StartError> {
         seams,
         secrets,
         setup,
+        sign_on,
         streams,
         tasks,
     };
@@ -193,6 +196,12 @@ impl Ground {
     fn licensing(&self) -> Result<Licensing, StartError> {
         let settings = LicensingSettings::of_build(self.config.licence.public_key_pem.as_deref());
         Ok(Licensing::new(self.store.clone(), self.seams.clone(), settings.map_err(StartError::part("LICENSE_PUBLIC_KEY_PEM"))?))
+    }
+
+    fn sign_on(&self, auth: &Auth, licensing: &Licensing, egress: &Egress) -> Result<SignOn, StartError> {
+        let (store, seams) = (self.store.clone(), self.seams.clone());
+        let (oidc, ldap) = (sso::oidc(&self.config, egress, &self.seams)?, sso::ldap(&self.config, egress)?);
+        Ok(SignOn::new(SignOnParts { store, seams, auth: auth.clone(), licensing: licensing.clone(), oidc, ldap }))
     }
 
     fn issuer(&self) -> Issuer {

@@ -4,6 +4,7 @@ pub mod compose;
 pub mod connections;
 pub mod instance;
 mod mail;
+mod sso;
 pub mod tls;
 
 pub use instance::{Instance, StartError, StartOptions};

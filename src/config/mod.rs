@@ -5,6 +5,7 @@ pub mod auth;
 pub mod broker;
 pub mod browser;
 pub mod definition;
+pub mod ldap;
 pub mod licence;
 pub mod mail;
 pub mod miners;
@@ -14,6 +15,7 @@ pub mod recall;
 pub mod reference;
 pub mod server;
 pub mod sources;
+pub mod sso;
 pub mod tokens;
 
 use definition::{Definition, Kind};
@@ -66,6 +68,8 @@ pub struct Config {
     pub recall: recall::Recall,
     /// The HTTP server.
     pub server: server::Server,
+    /// Single sign-on.
+    pub sso: sso::Sso,
     /// The token ledger's grants.
     pub tokens: tokens::Tokens,
     /// Every value with its origin.
@@ -73,7 +77,7 @@ pub struct Config {
 }
 
 /// The sections with their titles and settings.
-pub const SECTIONS: [(&str, &[Definition]); 11] = [
+pub const SECTIONS: [(&str, &[Definition]); 12] = [
     ("HTTP server", server::Server::DEFINITIONS),
     ("Orchestration", orchestration::Orchestration::DEFINITIONS),
     ("Broker", broker::Broker::DEFINITIONS),
@@ -83,6 +87,7 @@ pub const SECTIONS: [(&str, &[Definition]); 11] = [
     ("Tokens", tokens::Tokens::DEFINITIONS),
     ("Models and keys", models::Models::DEFINITIONS),
     ("Sign-in and mail", auth::Auth::DEFINITIONS),
+    ("Single sign-on", sso::Sso::DEFINITIONS),
     ("Licence and bundle", licence::Licence::DEFINITIONS),
     ("Appliance", appliance::Appliance::DEFINITIONS),
 ];
@@ -123,6 +128,7 @@ impl Config {
             orchestration: orchestration::Orchestration::read(&values)?,
             recall: recall::Recall::read(&values)?,
             server: server::Server::read(&values)?,
+            sso: sso::Sso::read(&values)?,
             tokens: tokens::Tokens::read(&values)?,
             values,
         })
@@ -163,6 +169,7 @@ impl Config {
             ));
         }
         problems.extend(self.mail_problems());
+        problems.extend(self.sso_problems());
         for origin in self.server.cors_allowed_origins.iter().filter(|origin| WebOrigin::parse(origin).is_none()) {
             let what = format!("`{origin}` is not an origin");
             problems.push(Problem::new("CORS_ALLOWED_ORIGINS", what, "name each exactly, as in https://app.example.com; there is no wildcard"));
@@ -346,6 +353,22 @@ mod tests {
         assert_eq!(names(&[("SMTP_URL", "smtp://mail.example")]), ["ONSITE_MAIL_FROM"]);
         assert_eq!(names(&[("SMTP_URL", "mail.example")]), ["SMTP_URL"]);
         assert_eq!(names(&[("AZURE_COMMUNICATION_EMAIL_SENDER", "a@b.example")]), ["AZURE_COMMUNICATION_EMAIL_SENDER"]);
+    }
+
+    #[test]
+    fn single_sign_on_refuses_to_start_half_set_or_unprotected() {
+        let names = |environment: &[(&str, &str)]| problems(environment, "").into_iter().map(|problem| problem.name).collect::<Vec<_>>();
+        let holds = |environment: &[(&str, &str)]| Config::load(&sources(environment, "").0).is_ok();
+        let (base, client) = (("APP_BASE_URL", "https://onsite.example"), ("ONSITE_OIDC_CLIENT_ID", "onsite"));
+        assert_eq!(names(&[("ONSITE_OIDC_ISSUER", "http://id.example"), base, client]), ["ONSITE_OIDC_ISSUER"]);
+        assert_eq!(names(&[("ONSITE_OIDC_ISSUER", "https://id.example")]), ["ONSITE_OIDC_CLIENT_ID", "ONSITE_OIDC_ISSUER"]);
+        assert!(holds(&[("ONSITE_OIDC_ISSUER", "https://id.example"), base, client]));
+        let (ldap, below) = (("ONSITE_LDAP_URL", "ldaps://directory.example"), ("ONSITE_LDAP_BASE_DN", "dc=example"));
+        assert_eq!(names(&[ldap]), ["ONSITE_LDAP_BASE_DN"]);
+        assert_eq!(names(&[("ONSITE_LDAP_URL", "ldap://10.0.0.5?tls=none"), below]), ["ONSITE_LDAP_URL"]);
+        assert_eq!(names(&[ldap, below, ("ONSITE_LDAP_BIND_DN", "cn=onsite")]), ["ONSITE_LDAP_BIND_DN"]);
+        assert_eq!(names(&[ldap, below, ("ONSITE_LDAP_USER_FILTER", "(uid=ada)")]), ["ONSITE_LDAP_USER_FILTER"]);
+        assert!(holds(&[ldap, below, ("ONSITE_LDAP_GROUP_FILTER", "-")]));
     }
 
     #[test]

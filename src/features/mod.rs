@@ -7,3 +7,4 @@ pub mod documents;
 pub mod issuer;
 pub mod members;
 pub mod setup;
+pub mod sign_on;

@@ -27,6 +27,10 @@ const USER_AGENT_BYTES_MAX: usize = 256;
 pub const COOKIE_SECURE: &str = "__Host-onsite_session";
 /// The session cookie of `--dev`, which has no TLS to bind it to.
 pub const COOKIE_PLAIN: &str = "onsite_session";
+/// The cookie that ties a sign-in at a provider to the browser that began it, under TLS.
+pub const SSO_COOKIE_SECURE: &str = "__Host-onsite_sso";
+/// The same with `--dev`.
+pub const SSO_COOKIE_PLAIN: &str = "onsite_sso";
 
 /// The session token a request carries: a bearer token, else the cookie.
 #[must_use]
@@ -35,8 +39,14 @@ pub fn session_token<'a>(headers: &'a HeaderMap, cookie: &str) -> Option<&'a str
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
         return scheme.eq_ignore_ascii_case("bearer").then(|| token.trim());
     }
+    cookie_value(headers, cookie)
+}
+
+/// What a cookie of a request holds.
+#[must_use]
+pub fn cookie_value<'a>(headers: &'a HeaderMap, cookie: &str) -> Option<&'a str> {
     let pairs = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(';'));
-    pairs.filter_map(|pair| pair.trim().split_once('=')).find(|(name, _)| *name == cookie).map(|(_, token)| token)
+    pairs.filter_map(|pair| pair.trim().split_once('=')).find(|(name, _)| *name == cookie).map(|(_, value)| value)
 }
 
 /// Where the request came from.

@@ -54,6 +54,8 @@ pub fn api() -> (Router<AppState>, Document) {
         .merge(routes::runs::routes())
         .merge(routes::secrets::routes())
         .merge(routes::setup::routes())
+        .merge(routes::sso::routes())
+        .merge(routes::sso_admin::routes())
         .merge(routes::status::routes())
         .merge(routes::usage::routes())
         .merge(routes::users::routes())

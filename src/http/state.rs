@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::caller::{COOKIE_PLAIN, COOKIE_SECURE};
+use super::caller::{COOKIE_PLAIN, COOKIE_SECURE, SSO_COOKIE_PLAIN, SSO_COOKIE_SECURE};
 use super::cors::Cors;
 use super::hosts::Hosts;
 use super::metrics::Metrics;
@@ -18,6 +18,7 @@ use crate::features::documents::Documents;
 use crate::features::issuer::Issuer;
 use crate::features::members::Members;
 use crate::features::setup::Setup;
+use crate::features::sign_on::SignOn;
 use crate::services::api_keys::ApiKeys;
 use crate::services::audit::Audit;
 use crate::services::auth::Auth;
@@ -85,6 +86,8 @@ pub struct AppState {
     pub secrets: Secrets,
     /// The first start.
     pub setup: Setup,
+    /// Signing in at a provider or a directory.
+    pub sign_on: SignOn,
     /// What followers of runs are shown.
     pub streams: Streams,
     /// Ends streams when the app stops.
@@ -115,5 +118,11 @@ impl Facts {
     #[must_use]
     pub const fn session_cookie(&self) -> &'static str {
         if self.plain_http { COOKIE_PLAIN } else { COOKIE_SECURE }
+    }
+
+    /// The name of the cookie that ties a sign-in at a provider to the browser that began it.
+    #[must_use]
+    pub const fn sso_cookie(&self) -> &'static str {
+        if self.plain_http { SSO_COOKIE_PLAIN } else { SSO_COOKIE_SECURE }
     }
 }

@@ -36,6 +36,8 @@ pub enum Purpose {
     Embedding,
     /// Sending mail.
     Mail,
+    /// Asking a provider or a directory who somebody is.
+    SignIn,
 }
 
 impl Purpose {
@@ -47,6 +49,7 @@ impl Purpose {
             Self::Model => "model",
             Self::Embedding => "embedding",
             Self::Mail => "mail",
+            Self::SignIn => "sign_in",
         }
     }
 }
@@ -60,7 +63,10 @@ impl FromStr for Purpose {
     type Err = UnknownPurpose;
 
     fn from_str(text: &str) -> Result<Self, UnknownPurpose> {
-        [Self::Collect, Self::Model, Self::Embedding, Self::Mail].into_iter().find(|purpose| purpose.as_str() == text).ok_or(UnknownPurpose)
+        [Self::Collect, Self::Model, Self::Embedding, Self::Mail, Self::SignIn]
+            .into_iter()
+            .find(|purpose| purpose.as_str() == text)
+            .ok_or(UnknownPurpose)
     }
 }
 

@@ -107,6 +107,8 @@ ids! {
     PasskeyId = "psk_";
     /// A link that verifies a mail address.
     EmailVerificationId = "emv_";
+    /// A group that gives a role in a company.
+    GroupRoleId = "grp_";
     /// An outgoing mail.
     MailId = "mai_";
     /// A bootstrap token's public half.

@@ -36,6 +36,7 @@ pub mod run;
 pub mod run_event;
 pub mod schedule;
 pub mod session;
+pub mod sso;
 pub mod stream_event;
 pub mod user;
 pub mod widget;

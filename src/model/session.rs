@@ -59,6 +59,8 @@ pub struct NewSession {
     pub expires_at: Timestamp,
     /// From where.
     pub origin: Origin,
+    /// Whether another service asked for the second factor.
+    pub factor_elsewhere: bool,
 }
 
 /// Someone who has just come in: the one moment at which the token is known here.

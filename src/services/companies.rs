@@ -66,6 +66,14 @@ impl Companies {
         self.store.membership(company.clone(), user.clone()).await
     }
 
+    /// Every company, for whoever looks after the appliance; at most 10,000.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn all(&self) -> Result<Vec<Company>, StoreError> {
+        self.store.companies().await
+    }
+
     /// A company, for work that no member asked for: schedules, retention.
     ///
     /// # Errors

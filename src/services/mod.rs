@@ -1,5 +1,5 @@
 //! What features share. Each service may import only those listed before it:
-//! readiness, streams, secrets, egress, mail, audit, auth, api_keys, companies, licensing, plans, ledger, collect, embed, gateway, recall, miners,
+//! readiness, streams, secrets, egress, mail, audit, sso, auth, api_keys, companies, licensing, plans, ledger, collect, embed, gateway, recall, miners,
 //! backup.
 
 pub mod api_keys;
@@ -17,4 +17,5 @@ pub mod plans;
 pub mod readiness;
 pub mod recall;
 pub mod secrets;
+pub mod sso;
 pub mod streams;

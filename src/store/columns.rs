@@ -4,8 +4,9 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 
 use crate::base::clock::Timestamp;
 use crate::model::ids::{
-    ApiKeyId, BootstrapId, ChatRunId, CompanyId, ConversationId, DocumentId, EgressRuleId, EmailVerificationId, InvitationId, IssueRequestId,
-    LicenceId, MailId, MessageId, PasskeyId, PasswordResetId, PendingSignInId, ReportId, ReservationId, RunId, SessionId, UserId, WidgetId,
+    ApiKeyId, BootstrapId, ChatRunId, CompanyId, ConversationId, DocumentId, EgressRuleId, EmailVerificationId, GroupRoleId, InvitationId,
+    IssueRequestId, LicenceId, MailId, MessageId, PasskeyId, PasswordResetId, PendingSignInId, ReportId, ReservationId, RunId, SessionId, UserId,
+    WidgetId,
 };
 
 impl ToSql for Timestamp {
@@ -50,6 +51,7 @@ id_columns!(
     ConversationId,
     DocumentId,
     EgressRuleId,
+    GroupRoleId,
     IssueRequestId,
     LicenceId,
     MessageId,

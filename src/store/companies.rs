@@ -12,6 +12,9 @@ use crate::model::role::Role;
 
 crate::text_column!(Role);
 
+/// Companies shown at most.
+const LISTED_MAX: u32 = 10_000;
+
 pub(in crate::store) const COLUMNS: &str = "companies.id, companies.number, companies.name, companies.created_at, companies.created_by";
 
 /// A company to make.
@@ -92,6 +95,18 @@ impl Store {
                  WHERE memberships.company_id = ?1 AND memberships.user_id = ?2 AND companies.deleted_at IS NULL"
             );
             Ok(conn.prepare_cached(&sql)?.query_row((&company, &user), read_membership).optional()?)
+        })
+        .await
+    }
+
+    /// Every company, the oldest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn companies(&self) -> Result<Vec<Company>, StoreError> {
+        self.read("list all companies", |conn| {
+            let sql = format!("SELECT {COLUMNS} FROM companies WHERE deleted_at IS NULL ORDER BY number LIMIT {LISTED_MAX}");
+            Ok(conn.prepare_cached(&sql)?.query_map([], read_company)?.collect::<Result<_, _>>()?)
         })
         .await
     }

@@ -35,6 +35,8 @@ const PURGED: &[(&str, &str)] = &[
     ("company_subscriptions", "company_id = ?1"),
     ("invitations", "company_id = ?1"),
     ("api_keys", "company_id = ?1"),
+    ("sso_group_roles", "company_id = ?1"),
+    ("sso_memberships", "company_id = ?1"),
     ("memberships", "company_id = ?1"),
     ("chunk_sequences", "company_id = ?1"),
 ];

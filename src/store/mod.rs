@@ -48,6 +48,8 @@ pub mod runs;
 pub mod sealing;
 pub mod secrets;
 pub mod sessions;
+pub mod sso;
+pub mod sso_entries;
 pub mod users;
 mod vector_scan;
 pub mod widgets;

@@ -36,7 +36,8 @@ async fn person(store: &Store, number: usize) -> UserId {
     let id = user.id.clone();
     store.create_user(user, entry()).await.unwrap().unwrap();
     let origin = Origin { address: Some("192.0.2.7".parse().unwrap()), user_agent: Some(format!("Agent {number}")) };
-    let session = NewSession { id: SessionId::new(&seams), token_hash: seams.random_bytes(), at: NOW, expires_at: NOW, origin };
+    let session =
+        NewSession { id: SessionId::new(&seams), token_hash: seams.random_bytes(), at: NOW, expires_at: NOW, origin, factor_elsewhere: false };
     store.open_session(id.clone(), session, entry()).await.unwrap();
     id
 }

@@ -31,7 +31,7 @@ pub struct FoundSession {
     pub session: Session,
     /// Whose.
     pub user: User,
-    /// Whether they have a second factor that needs no mail.
+    /// Whether they have a second factor that needs no mail, or whoever let them in asked for one.
     pub has_factor: bool,
 }
 
@@ -175,7 +175,7 @@ fn select_session(rule: &str) -> String {
     format!(
         "SELECT {USER_COLUMNS}, sessions.id, sessions.created_at, sessions.last_seen_at, sessions.expires_at, sessions.ended_at,
                 coalesce(sessions.proven_at, sessions.created_at),
-                {HAS_FACTOR}
+                sessions.factor_elsewhere OR {HAS_FACTOR}
          FROM sessions JOIN users ON users.id = sessions.user_id WHERE {rule}"
     )
 }
@@ -199,9 +199,9 @@ pub(in crate::store) fn insert_session(tx: &Connection, user: &UserId, session: 
     let address = session.origin.address.map(|address| address.to_string());
     let user_agent = session.origin.user_agent.as_deref().map(|name| truncate(name, USER_AGENT_BYTES_MAX));
     tx.prepare_cached(
-        "INSERT INTO sessions (id, user_id, token_hash, created_at, last_seen_at, expires_at, address, user_agent)
-         VALUES (?1, ?2, ?3, ?4, ?4, ?5, sealed('sessions', 'address', ?1, ?6), sealed('sessions', 'user_agent', ?1, ?7))",
+        "INSERT INTO sessions (id, user_id, token_hash, created_at, last_seen_at, expires_at, address, user_agent, factor_elsewhere)
+         VALUES (?1, ?2, ?3, ?4, ?4, ?5, sealed('sessions', 'address', ?1, ?6), sealed('sessions', 'user_agent', ?1, ?7), ?8)",
     )?
-    .execute((&session.id, user, session.token_hash, session.at, session.expires_at, address, user_agent))?;
+    .execute((&session.id, user, session.token_hash, session.at, session.expires_at, address, user_agent, session.factor_elsewhere))?;
     Ok(())
 }

@@ -52,8 +52,8 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** Fails the test on a console error, a policy violation, or a request to another origin. */
-export function watch(page: Page, origin: string): { check: () => void } {
+/** Fails the test on a console error, a policy violation, or a request to another origin but the one that people are sent to on purpose. */
+export function watch(page: Page, origin: string, also = origin): { check: () => void } {
   const faults: string[] = [];
   page.on("console", (message) => {
     // A refusal that a journey provokes is shown on the page; asking what cannot be there, or who is in where nobody is, is a fault.
@@ -64,7 +64,7 @@ export function watch(page: Page, origin: string): { check: () => void } {
   page.on("pageerror", (error) => faults.push(`exception: ${error.message}`));
   page.on("request", (request) => {
     const url = request.url();
-    if (!url.startsWith(origin) && !url.startsWith("data:") && !url.startsWith("blob:")) faults.push(`request to ${url}`);
+    if (!url.startsWith(origin) && !url.startsWith(also) && !url.startsWith("data:") && !url.startsWith("blob:")) faults.push(`request to ${url}`);
   });
   return { check: () => expect(faults).toEqual([]) };
 }

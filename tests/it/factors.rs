@@ -18,7 +18,7 @@ const STEP: Duration = Duration::from_secs(30);
 pub struct App(TotpSecret);
 
 impl App {
-    fn from(offer: &Value) -> Self {
+    pub fn from(offer: &Value) -> Self {
         let text = offer["secret"].as_str().unwrap().replace(' ', "");
         Self(TotpSecret::from_bytes(Secret::new(BASE32_NOPAD.decode(text.as_bytes()).unwrap())))
     }

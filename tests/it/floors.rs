@@ -3,13 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const SERVICES: [&str; 18] = [
+const SERVICES: [&str; 19] = [
     "readiness",
     "streams",
     "secrets",
     "egress",
     "mail",
     "audit",
+    "sso",
     "auth",
     "api_keys",
     "companies",

@@ -38,6 +38,9 @@ const TABLE: &[(&str, &str, May, &str)] = &[
     ("GET", "/api/session", Anybody, ""),
     ("GET", "/metrics", Anybody, ""),
     ("POST", "/api/auth/login", Anybody, "{}"),
+    ("POST", "/api/auth/oidc/begin", Anybody, ""),
+    ("POST", "/api/auth/oidc/finish", Anybody, "{}"),
+    ("POST", "/api/auth/ldap", Anybody, "{}"),
     ("POST", "/api/auth/second-step", Anybody, "{}"),
     ("POST", "/api/auth/second-step/mail", Anybody, "{}"),
     ("POST", "/api/auth/second-step/passkey", Anybody, "{}"),
@@ -93,6 +96,10 @@ const TABLE: &[(&str, &str, May, &str)] = &[
     ("DELETE", "/api/system-admin/users/{user}/factors", System, ""),
     ("GET", "/api/system-admin/mail", System, ""),
     ("POST", "/api/system-admin/mail/test", System, "{}"),
+    ("GET", "/api/system-admin/sign-on", System, ""),
+    ("POST", "/api/system-admin/sign-on/test", System, "{}"),
+    ("POST", "/api/system-admin/sign-on/groups", System, "{}"),
+    ("DELETE", "/api/system-admin/sign-on/groups/{group}", System, ""),
     ("GET", "/api/system-admin/egress/rules", System, ""),
     ("POST", "/api/system-admin/egress/rules", System, "{}"),
     ("DELETE", "/api/system-admin/egress/rules/{id}", System, ""),
@@ -264,6 +271,12 @@ impl World {
         if path.contains("{id}") {
             let rule = json!({ "destination": "192.0.2.1", "port": 80, "reason": "a test" });
             path = path.replace("{id}", &made(self.app.user.post("/api/system-admin/egress/rules", rule).await));
+        }
+        if path.contains("{group}") {
+            let group = json!({ "source": "oidc", "group": "staff", "company_id": self.company.rsplit('/').next().unwrap(), "role": "viewer" });
+            assert_eq!(self.app.user.try_send(Method::POST, "/api/system-admin/sign-on/groups", Some(group)).await.0, StatusCode::CREATED);
+            let groups = self.app.user.get("/api/system-admin/sign-on").await["groups"].clone();
+            path = path.replace("{group}", groups[0]["id"].as_str().unwrap());
         }
         if path.contains("{request}") {
             let order = json!({ "customer": "acme", "company": "Acme", "plan": "team" });

@@ -31,6 +31,7 @@ const PAGES: [pattern: string, load: Load][] = [
   ['/appliance/audit', () => import('./features/appliance/Audit.svelte')],
   ['/appliance/egress', () => import('./features/appliance/Egress.svelte')],
   ['/appliance/mail', () => import('./features/appliance/Mail.svelte')],
+  ['/appliance/sign-on', () => import('./features/appliance/SignOn.svelte')],
   ['/appliance/settings', () => import('./features/appliance/Settings.svelte')],
 ];
 

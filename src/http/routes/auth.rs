@@ -25,7 +25,7 @@ use crate::services::auth::password::HashError;
 use crate::services::auth::second_step::{Login, SecondStepError, Waiting};
 
 /// How long someone should wait when as many passwords are being checked as may: several hashes' time.
-const BUSY_RETRY: std::time::Duration = std::time::Duration::from_secs(2);
+pub(super) const BUSY_RETRY: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// The routes of this noun.
 pub fn routes() -> OpenApiRouter<AppState> {
@@ -73,7 +73,7 @@ struct TokenView {
 
 /// A right password that is not enough.
 #[derive(Serialize, ToSchema)]
-struct SecondStepView {
+pub(super) struct SecondStepView {
     /// What to present with the factor.
     second_step: String,
     /// How the factor can be shown: `passkey`, `totp`, `recovery_code`, `email` (a code is on its way).
@@ -119,8 +119,14 @@ async fn login(
     RequestOrigin(origin): RequestOrigin,
     ValidJson(request): ValidJson<LoginRequest>,
 ) -> Result<Response, ApiError> {
-    match state.auth.login(&request.email, &Secret::new(request.password), origin).await? {
-        Login::In(signed_in) => signed_in_response(&state, StatusCode::OK, request.session, signed_in),
+    let login = state.auth.login(&request.email, &Secret::new(request.password), origin).await?;
+    login_response(&state, request.session, login)
+}
+
+/// Answers somebody who is in, or who is asked for a second factor.
+pub(super) fn login_response(state: &AppState, kind: SessionKind, login: Login) -> Result<Response, ApiError> {
+    match login {
+        Login::In(signed_in) => signed_in_response(state, StatusCode::OK, kind, signed_in),
         Login::SecondStep(Waiting { token, methods, expires_at }) => {
             let view = SecondStepView { second_step: token.expose().clone(), methods, expires_at };
             Ok((StatusCode::ACCEPTED, [(header::CACHE_CONTROL, "no-store")], Json(view)).into_response())

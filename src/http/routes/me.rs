@@ -81,6 +81,10 @@ struct Opening {
     development_build: bool,
     /// A forgotten password can be replaced by a link that is mailed.
     mails_links: bool,
+    /// What the OpenID Connect provider is called, where one is set.
+    oidc: Option<String>,
+    /// What the directory is called whose passwords are taken, where one is set.
+    ldap: Option<String>,
 }
 
 /// What an interface needs to know before anybody has signed in: where to begin. It answers everybody, so that opening a page asks for nothing
@@ -94,7 +98,8 @@ async fn opening(State(state): State<AppState>, signed: Result<Enrolling, ApiErr
     };
     let setup_open = !state.setup.is_over().await?;
     let (development_build, mails_links) = (state.licensing.development_build(), state.auth.mails_links());
-    Ok(Json(Opening { signed_in, setup_open, development_build, mails_links }))
+    let (oidc, ldap) = (state.sign_on.oidc_name().map(str::to_owned), state.sign_on.ldap_name().map(str::to_owned));
+    Ok(Json(Opening { signed_in, setup_open, development_build, mails_links, oidc, ldap }))
 }
 
 /// Who is asking, and which companies they belong to.

@@ -28,6 +28,8 @@ pub mod reports;
 pub mod runs;
 pub mod secrets;
 pub mod setup;
+pub mod sso;
+pub mod sso_admin;
 pub mod status;
 pub mod usage;
 pub mod users;

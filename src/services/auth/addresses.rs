@@ -89,7 +89,11 @@ impl Auth {
     async fn issue_forgotten(&self, email: Email, origin: &Origin) -> Result<(), super::accounts::PasswordError> {
         let Some((user, _)) = self.store.user_by_email(email.clone()).await? else { return Ok(()) };
         let since = self.seams.now().minus(RESETS_WITHIN);
-        if user.disabled_at.is_some() || self.store.mail_count(email, MailKind::PasswordReset, since).await? >= RESETS_MAX {
+        // Who comes by another service is kept out by it: a password of their own would go around that.
+        if user.disabled_at.is_some()
+            || self.store.comes_from_elsewhere(user.id.clone()).await?
+            || self.store.mail_count(email, MailKind::PasswordReset, since).await? >= RESETS_MAX
+        {
             return Ok(());
         }
         self.issue_password_reset(Actor::User(None), &user.id, origin).await?;

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod addresses;
 pub mod bootstrap;
+mod elsewhere;
 pub mod factors;
 mod hash_memory;
 pub mod limits;
@@ -30,13 +31,14 @@ use crate::services::mail::Outbox;
 use crate::store::users::NewUser;
 use crate::store::{Store, StoreError};
 
+pub use elsewhere::Vouched;
 use limits::{Beyond, CountedBy, Key, Limits, Rule, TooManyTries, Try, network};
 use password::{HashCost, HashError, Hasher};
 use second_step::Login;
 
 /// Wrong passwords borne. Guessing is held back where it comes from; what strangers do to an account only slows others who come
 /// from where its owner never was.
-const LOGIN_RULES: &[Rule] = &[
+pub const LOGIN_RULES: &[Rule] = &[
     Rule { by: CountedBy::AccountAtAddress, failures: 10, forgiven_every: Duration::from_secs(30), beyond: Beyond::Wait },
     // Wide: many people may share an address.
     Rule { by: CountedBy::Address, failures: 100, forgiven_every: Duration::from_secs(3), beyond: Beyond::Wait },

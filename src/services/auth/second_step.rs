@@ -99,7 +99,7 @@ impl Auth {
         self.begin_second_step(&user, methods).await.map(Login::SecondStep)
     }
 
-    fn methods(&self, factors: &Factors) -> Vec<FactorMethod> {
+    pub(super) fn methods(&self, factors: &Factors) -> Vec<FactorMethod> {
         let passkey = (factors.passkeys > 0).then_some(FactorMethod::Passkey);
         let app = factors.totp_secret.as_ref().map(|_| FactorMethod::Totp);
         if passkey.is_none() && app.is_none() {
@@ -110,7 +110,7 @@ impl Auth {
         [passkey, app, code].into_iter().flatten().collect()
     }
 
-    async fn begin_second_step(&self, user: &User, methods: Vec<FactorMethod>) -> Result<Waiting, LoginError> {
+    pub(super) async fn begin_second_step(&self, user: &User, methods: Vec<FactorMethod>) -> Result<Waiting, LoginError> {
         let (token, at) = (new_token(&self.seams), self.seams.now());
         let expires_at = at.plus(LIFETIME);
         let code = if methods.contains(&FactorMethod::Email) {

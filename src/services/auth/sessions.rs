@@ -99,6 +99,7 @@ impl Auth {
             at,
             expires_at: at.plus(self.session_lifetime),
             origin,
+            factor_elsewhere: false,
         };
         (session, token)
     }

@@ -31,6 +31,10 @@ export const api = {
   signIn: (json: { email: string; password: string }) => call('post', '/api/auth/login', { json }),
   /** The second step: how the factor is shown, and its code. */
   secondStep: (second_step: string, method: string, code: string) => call('post', '/api/auth/second-step', { json: { second_step, method, code } }),
+  /** Where the browser goes to sign in at the provider. */
+  beginOidc: () => call('post', '/api/auth/oidc/begin'),
+  finishOidc: (json: { state: string; code?: string; error?: string; iss?: string }) => call('post', '/api/auth/oidc/finish', { json }),
+  signInLdap: (json: { user: string; password: string }) => call('post', '/api/auth/ldap', { json }),
   mailAnotherCode: (second_step: string) => call('post', '/api/auth/second-step/mail', { json: { second_step } }),
   askForPasskeyAtSignIn: (second_step: string) => call('post', '/api/auth/second-step/passkey/challenge', { json: { second_step } }),
   secondStepByPasskey: (second_step: string, passkey: T.PasskeyAnswer) => call('post', '/api/auth/second-step/passkey', { json: { second_step, passkey } }),
@@ -112,6 +116,11 @@ export const api = {
   removeFactors: (user: string) => call('delete', '/api/system-admin/users/{user}/factors', { path: { user } }),
   mail: () => call('get', '/api/system-admin/mail'),
   testMail: (to: string) => call('post', '/api/system-admin/mail/test', { json: { to } }),
+
+  signOn: () => call('get', '/api/system-admin/sign-on'),
+  testSignOn: (source: string) => call('post', '/api/system-admin/sign-on/test', { json: { source } }),
+  addGroupRole: (json: T.NewGroupRole) => call('post', '/api/system-admin/sign-on/groups', { json }),
+  removeGroupRole: (group: string) => call('delete', '/api/system-admin/sign-on/groups/{group}', { path: { group } }),
 
   audit: (query: { before?: number; action?: string; actor?: string; outcome?: string; limit: number }) => call('get', '/api/system-admin/audit', { query }),
   auditExport: () => address('/api/system-admin/audit/export'),

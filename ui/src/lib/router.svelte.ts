@@ -41,6 +41,14 @@ export function takeToken(): string {
   return token;
 }
 
+/** What stands behind the ? of the address, taken out of the address bar and so out of the history. */
+export function takeQuery(): URLSearchParams {
+  const query = new URLSearchParams(location.search);
+  history.replaceState(null, '', location.pathname);
+  settle();
+  return query;
+}
+
 function onClick(event: MouseEvent): void {
   if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
   const anchor = (event.target as Element | null)?.closest('a');

@@ -52,6 +52,14 @@ export const session = {
   get mailsLinks(): boolean {
     return opening?.mails_links ?? false;
   },
+  /** What the OpenID Connect provider is called, where there is one. */
+  get oidc(): string | null {
+    return opening?.oidc ?? null;
+  },
+  /** What the directory is called whose passwords are taken, where there is one. */
+  get ldap(): string | null {
+    return opening?.ldap ?? null;
+  },
   get developmentBuild(): boolean {
     return me?.development_build ?? setup?.development_build ?? status?.development_build ?? opening?.development_build ?? false;
   },
