@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::DataDirArgument;
 use super::outcome::{CommandResult, Failure, say};
 use crate::app::{Instance, StartOptions};
+use crate::base::memory;
 use crate::base::seams::Seams;
 use crate::base::service_manager;
 use crate::base::telemetry::{self, LogFormat};
@@ -33,6 +34,7 @@ pub(in crate::cli) struct Serve {
 
 impl Serve {
     pub(in crate::cli) fn run(self) -> CommandResult {
+        memory::share_heaps();
         // What the appliance writes is for nobody else on this machine, whatever the shell that started it thinks.
         rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
         let config = self.data.config()?;

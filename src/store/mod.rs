@@ -273,6 +273,20 @@ pub(crate) mod testing {
         execute(store, "INSERT INTO company_subscriptions VALUES (?1, ?2, 0, NULL)", (company.clone(), plan)).await;
     }
 
+    /// So many small documents, each older than the next, whose ids begin as `like` does.
+    pub(crate) async fn put_documents(
+        store: &Store,
+        company: &crate::model::ids::CompanyId,
+        user: &crate::model::ids::UserId,
+        like: crate::model::ids::DocumentId,
+        number: u32,
+    ) {
+        let sql = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?4)
+                   INSERT INTO documents (id, company_id, name, media_type, size_bytes, version, content_hash, state, uploaded_by, uploaded_at)
+                   SELECT substr(?3, 1, length(?3) - 4) || printf('%04d', i), ?1, 'old ' || i, 'text/plain', 0, 1, '00', 'ready', ?2, i FROM n";
+        execute(store, sql, (company.clone(), user.clone(), like, number)).await;
+    }
+
     /// A user and a company of theirs, as bare rows.
     pub(crate) async fn user_and_company(store: &Store) -> (crate::model::ids::UserId, crate::model::ids::CompanyId) {
         let seams = crate::base::seams::Seams::system();

@@ -22,7 +22,7 @@ use crate::model::widget::{SourceClass, Visibility, WidgetDraft, testing::draft}
 use crate::services::recall::LeftOut;
 use crate::store::StoreError;
 use crate::store::runs::Turn;
-use crate::store::testing::execute;
+use crate::store::testing::put_documents;
 
 async fn widget(bench: &Bench, viewer: &Viewer, draft: WidgetDraft) -> WidgetId {
     bench.automations.create_widget(viewer, draft).await.unwrap().widget.id

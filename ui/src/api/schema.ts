@@ -21,6 +21,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/auth/ldap": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sign in with the password of the directory. */
+        post: operations["sign_in_ldap"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/auth/login": {
         parameters: {
             query?: never;
@@ -49,6 +66,40 @@ export interface paths {
         put?: never;
         /** End the session that asks. */
         post: operations["logout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/auth/oidc/begin": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Begin to sign in at the OpenID Connect provider. A cookie ties what follows to this browser, for ten minutes. */
+        post: operations["begin_oidc"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/auth/oidc/finish": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Finish signing in at the OpenID Connect provider, with what it sent the browser back with. It works once, in the browser that began. */
+        post: operations["finish_oidc"];
         delete?: never;
         options?: never;
         head?: never;
@@ -100,6 +151,40 @@ export interface paths {
         put?: never;
         /** Mail another code for a sign-in that waits for one. The earlier code does not count any more. */
         post: operations["mail_another_code"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/auth/second-step/passkey": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sign in: the second step, with a passkey. */
+        post: operations["second_step_by_passkey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/auth/second-step/passkey/challenge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ask for a passkey at a sign-in that waits: what the browser's `navigator.credentials.get` is given. */
+        post: operations["ask_for_passkey_at_sign_in"];
         delete?: never;
         options?: never;
         head?: never;
@@ -660,6 +745,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/companies/{company}/usage/members": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What each member used, the most first, those who left since included: for whoever looks after the members. The 500 who used the most. */
+        get: operations["get_member_usage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/companies/{company}/widgets": {
         parameters: {
             query?: never;
@@ -990,6 +1092,58 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/me/factors/passkeys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Keep the passkey that the browser made. With the account's first factor come its recovery codes, and all other sessions end. */
+        post: operations["add_passkey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/factors/passkeys/challenge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ask for a new passkey: what the browser's `navigator.credentials.create` is given. It can be answered once, within five minutes, by this session. */
+        post: operations["ask_for_new_passkey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/factors/passkeys/{passkey}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Remove a passkey; with the last factor go the recovery codes. */
+        delete: operations["remove_passkey"];
+        options?: never;
+        head?: never;
+        /** Give a passkey another name. */
+        patch: operations["rename_passkey"];
+        trace?: never;
+    };
     "/api/me/factors/recovery-codes": {
         parameters: {
             query?: never;
@@ -1018,7 +1172,7 @@ export interface paths {
         put?: never;
         /** Begin to set up an authenticator app: it counts once a code of it is confirmed. One that is in use stays in use until then. */
         post: operations["offer_totp"];
-        /** Remove the authenticator app and the recovery codes. */
+        /** Remove the authenticator app; with the last factor go the recovery codes. */
         delete: operations["remove_totp"];
         options?: never;
         head?: never;
@@ -1161,6 +1315,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/me/step-up/passkey": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Show again who one is, by a passkey. */
+        post: operations["step_up_by_passkey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/step-up/passkey/challenge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ask the caller for a passkey, to show again who they are. */
+        post: operations["ask_for_passkey_again"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/session": {
         parameters: {
             query?: never;
@@ -1192,6 +1380,26 @@ export interface paths {
         get: operations["state"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/setup/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Whether this is the bootstrap token, before anybody fills in a form. It tells what redeeming would, and costs what it would: a wrong token is
+         *     counted by the same limits and burns it at the tenth; the right one stays as it is.
+         */
+        post: operations["check_bootstrap_token"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1420,6 +1628,74 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/system-admin/sign-on": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Which services know people, whether they work, and which groups give which role. */
+        get: operations["sign_on"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/system-admin/sign-on/groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Give a group a role in a company. Whoever is in it has the role from their next sign-in on. */
+        post: operations["add_group_role"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/system-admin/sign-on/groups/{group}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Take a group's role away. Who has it by the group loses it at their next sign-in. */
+        delete: operations["remove_group_role"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/system-admin/sign-on/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ask a service whether it answers as it should. */
+        post: operations["test_sign_on"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/system-admin/users": {
         parameters: {
             query?: never;
@@ -1573,6 +1849,11 @@ export interface components {
             last_seen_at?: string | null;
             user: components["schemas"]["User"];
         };
+        AddedPasskey: {
+            passkey: components["schemas"]["Passkey"];
+            /** @description With the account's first factor: each opens one sign-in in place of it. Shown only here; empty else. */
+            recovery_codes: string[];
+        };
         /** @description What an answer took. */
         AnswerTokens: {
             /**
@@ -1632,6 +1913,19 @@ export interface components {
             id: string;
             state: components["schemas"]["ChatRunState"];
         };
+        /** @description What a browser answers when a passkey is shown; every member in base64url. */
+        AssertionRequest: {
+            /** @description `response.authenticatorData`. */
+            authenticator_data: string;
+            /** @description `response.clientDataJSON`. */
+            client_data: string;
+            /** @description `id`. */
+            id: string;
+            /** @description `response.signature`. */
+            signature: string;
+            /** @description `response.userHandle`, where there is one. */
+            user_handle?: string | null;
+        };
         /** @description An act as recorded. */
         AuditRow: {
             /** @description What was done, such as `member.role_set`. */
@@ -1660,6 +1954,10 @@ export interface components {
              * @description Its place, from 1, without gaps.
              */
             sequence: number;
+        };
+        BegunView: {
+            /** @description Where the browser goes to sign in. */
+            url: string;
         };
         BillingView: {
             /** @description The checkout of licences for appliances. */
@@ -1720,6 +2018,9 @@ export interface components {
          * @enum {string}
          */
         ChatRunState: "queued" | "running" | "succeeded" | "failed" | "cancelled";
+        CheckRequest: {
+            token: string;
+        };
         Checkout: {
             /** @description Only an issuer (`ONSITE=0`) sells. */
             offered: boolean;
@@ -1774,6 +2075,8 @@ export interface components {
             page_number?: number | null;
             /** @description Word for word: part of one block of the source's canonical text. */
             quote: string;
+            /** @description Every part of the source that the answer quotes, in its order, `quote` among them: that is the one that answers. Left out when there is only that. */
+            quotes?: string[];
             /** @description Title of the source. */
             title: string;
             /** @description Address of the page; absent for a document. */
@@ -1794,6 +2097,10 @@ export interface components {
         };
         CompanyList: {
             companies: components["schemas"]["Company"][];
+        };
+        CompanyName: {
+            id: string;
+            name: string;
         };
         /** @description A conversation. It belongs to its user. */
         Conversation: {
@@ -1856,6 +2163,23 @@ export interface components {
              */
             sitemap: boolean;
         };
+        /** @description `PublicKeyCredentialCreationOptionsJSON`. */
+        CreationOptions: {
+            attestation: string;
+            authenticatorSelection: components["schemas"]["SelectionView"];
+            challenge: string;
+            excludeCredentials: components["schemas"]["CredentialView"][];
+            pubKeyCredParams: components["schemas"]["ParameterView"][];
+            rp: components["schemas"]["RelyingPartyView"];
+            /** Format: int64 */
+            timeout: number;
+            user: components["schemas"]["HandleView"];
+        };
+        CredentialView: {
+            id: string;
+            transports: string[];
+            type: string;
+        };
         DayTotal: {
             /** @description `YYYY-MM-DD`, UTC. */
             day: string;
@@ -1881,6 +2205,13 @@ export interface components {
         DeletionRequest: {
             /** @description The company's name, typed by whoever deletes it. */
             name: string;
+        };
+        DirectoryRequest: {
+            password: string;
+            /** @description `cookie` (for browsers) unless given. */
+            session?: components["schemas"]["SessionKind"];
+            /** @description As the directory knows them: a user name or a mail address. */
+            user: string;
         };
         /** @description A company's documents. */
         DocumentList: {
@@ -2056,6 +2387,11 @@ export interface components {
         };
         /** @description A piece of evidence within one report: `e1`, `e2`, and so on. */
         EvidenceId: string;
+        FailureView: {
+            /** Format: date-time */
+            at: string;
+            reason: string;
+        };
         FeatureView: {
             enabled: boolean;
             key: string;
@@ -2077,6 +2413,18 @@ export interface components {
             /** @description The statement, without markup and reference marks. */
             text: string;
         };
+        FinishRequest: {
+            /** @description `code`, where it signed somebody in. */
+            code?: string | null;
+            /** @description `error`, where it did not. */
+            error?: string | null;
+            /** @description `iss`, where it names itself. */
+            iss?: string | null;
+            /** @description `cookie` (for browsers) unless given. */
+            session?: components["schemas"]["SessionKind"];
+            /** @description `state`, as the provider gave it back. */
+            state: string;
+        };
         ForgotPasswordRequest: {
             email: string;
         };
@@ -2092,6 +2440,23 @@ export interface components {
          * @enum {string}
          */
         Freshness: "FRESH" | "RECENT" | "AGING" | "STALE";
+        GroupRoleView: {
+            company: string;
+            company_id: string;
+            /** Format: date-time */
+            created_at: string;
+            group: string;
+            id: string;
+            role: string;
+            /** @description `oidc` or `ldap`. */
+            source: string;
+        };
+        HandleView: {
+            displayName: string;
+            /** @description Random, so that an authenticator tells nobody whose it is. */
+            id: string;
+            name: string;
+        };
         HeadlineView: {
             as_of?: string | null;
             /**
@@ -2225,6 +2590,19 @@ export interface components {
             report_id?: string | null;
             run_id: string;
             state: components["schemas"]["RunState"];
+        };
+        LdapView: {
+            base_dn: string;
+            /** @description The account that looks people up; `null`: none, anonymous. */
+            bind_dn?: string | null;
+            last_failure?: components["schemas"]["FailureView"] | null;
+            /** @description What the sign-in page calls it. */
+            name: string;
+            second_factor: boolean;
+            /** @description `tls`, `start_tls`, or `none` on this machine. */
+            security: string;
+            /** @description `host:port`. */
+            server: string;
         };
         LicenceChip: {
             /**
@@ -2444,6 +2822,29 @@ export interface components {
             /** @description `owner`, `admin`, `dev`, `member` or `viewer`. */
             role: string;
         };
+        /** @description What one member used in the company. */
+        MemberUse: {
+            email: string;
+            /**
+             * Format: int64
+             * @description The rows of the ledger that say so.
+             */
+            entries: number;
+            /** Format: date-time */
+            last_at: string;
+            name: string;
+            /** @description Their role in the company; null = they left it. */
+            role?: string | null;
+            /**
+             * Format: int64
+             * @description Tokens they spent.
+             */
+            tokens: number;
+            user_id: string;
+        };
+        MemberUseList: {
+            members: components["schemas"]["MemberUse"][];
+        };
         /** @description A message as it is shown. */
         Message: {
             /** @description What it cites, by `n`. */
@@ -2485,6 +2886,11 @@ export interface components {
         Metric: {
             /** @description The date it holds for, as the source says: `2024`, `2024-03` or `2024-03-12`. */
             as_of?: string | null;
+            /**
+             * Format: int32
+             * @description Digits behind the decimal mark as the source writes them, where the value alone would lose some: 2 of `4.20`.
+             */
+            decimals?: number | null;
             /** @description What it rests on: never empty. */
             evidence: components["schemas"]["EvidenceId"][];
             /** @description `m1`, `m2`, and so on: within this report. */
@@ -2543,6 +2949,15 @@ export interface components {
             /** @description Without one, the first question gives it. */
             title?: string | null;
         };
+        NewGroupRole: {
+            company_id: string;
+            /** @description As it stands in the provider's claim; of a directory the whole name of the group's entry. */
+            group: string;
+            /** @description `admin`, `dev`, `member` or `viewer`. */
+            role: string;
+            /** @description `oidc` or `ldap`. */
+            source: string;
+        };
         NewInvitationView: {
             invitation: components["schemas"]["Invitation"];
             /** @description Whether it is on its way by mail too. */
@@ -2591,6 +3006,18 @@ export interface components {
             /** @description Ids of codes that end with this one. */
             supersedes?: string[];
         };
+        NewPasskey: {
+            /** @description `response.attestationObject`, in base64url. */
+            attestation_object: string;
+            /** @description `response.clientDataJSON`, in base64url. */
+            client_data: string;
+            /** @description `id` of what the browser answered. */
+            id: string;
+            /** @description Its owner's name for it, for example "Laptop". */
+            name: string;
+            /** @description `response.getTransports()`: a hint for the next time. */
+            transports?: string[];
+        };
         NewRule: {
             /** @description Whether the host may resolve to an address that is not public. An address or network says so itself. */
             allow_private?: boolean;
@@ -2632,6 +3059,19 @@ export interface components {
             /** @description What to do. */
             remedy?: string | null;
         };
+        OidcView: {
+            client_id: string;
+            groups_claim: string;
+            /** @description Whether it is told a secret; else PKCE alone protects the code. */
+            has_secret: boolean;
+            issuer: string;
+            last_failure?: components["schemas"]["FailureView"] | null;
+            /** @description What the sign-in page calls it. */
+            name: string;
+            /** @description Where it sends people back to: to be registered there. */
+            redirect_uri: string;
+            second_factor: boolean;
+        };
         /** @description A session that can be used. */
         OpenSessionView: {
             /** @description The address it was opened from. */
@@ -2654,8 +3094,12 @@ export interface components {
         Opening: {
             /** @description The build honours keys of its environment, and every screen says so, sign-in too. */
             development_build: boolean;
+            /** @description What the directory is called whose passwords are taken, where one is set. */
+            ldap?: string | null;
             /** @description A forgotten password can be replaced by a link that is mailed. */
             mails_links: boolean;
+            /** @description What the OpenID Connect provider is called, where one is set. */
+            oidc?: string | null;
             /** @description There is no system admin yet: the bootstrap token can be redeemed. */
             setup_open: boolean;
             /** @description Whether the request carries a session that has not ended. */
@@ -2712,6 +3156,28 @@ export interface components {
          * @enum {string}
          */
         Pagination: "auto" | "next_link" | "page_param" | "none";
+        ParameterView: {
+            /** Format: int64 */
+            alg: number;
+            type: string;
+        };
+        /** @description A passkey of one's own. */
+        Passkey: {
+            /** Format: date-time */
+            created_at: string;
+            /** @description The name of the host it works at. */
+            host: string;
+            id: string;
+            /** Format: date-time */
+            last_used_at?: string | null;
+            name: string;
+            /** @description Whether its maker copies it to its owner's other devices. */
+            synced: boolean;
+        };
+        PasskeyChange: {
+            /** @description Its new name. */
+            name: string;
+        };
         PasswordResetView: {
             /** Format: date-time */
             expires_at: string;
@@ -2760,6 +3226,10 @@ export interface components {
             /** @description `cookie` (for browsers) unless given. */
             session?: components["schemas"]["SessionKind"];
             token: string;
+        };
+        RelyingPartyView: {
+            id: string;
+            name: string;
         };
         Rename: {
             /** @description 1 to 120 characters. */
@@ -2825,6 +3295,15 @@ export interface components {
             rows: components["schemas"]["TableRow"][];
             /** @description Its caption, or the heading it stands under. */
             title: string;
+        };
+        /** @description `PublicKeyCredentialRequestOptionsJSON`. */
+        RequestOptions: {
+            allowCredentials: components["schemas"]["CredentialView"][];
+            challenge: string;
+            rpId: string;
+            /** Format: int64 */
+            timeout: number;
+            userVerification: string;
         };
         ResetPasswordRequest: {
             password: string;
@@ -2959,6 +3438,13 @@ export interface components {
             /** Format: int64 */
             used: number;
         };
+        SecondStepByPasskey: {
+            passkey: components["schemas"]["AssertionRequest"];
+            /** @description From the answer of the first step. */
+            second_step: string;
+            /** @description `cookie` (for browsers) unless given. */
+            session?: components["schemas"]["SessionKind"];
+        };
         SecondStepRequest: {
             code: string;
             /** @description `totp`, `recovery_code` or `email`. */
@@ -2975,7 +3461,7 @@ export interface components {
              * @description Until when.
              */
             expires_at: string;
-            /** @description How the factor can be shown: `totp`, `recovery_code`, `email` (a code is on its way). */
+            /** @description How the factor can be shown: `passkey`, `totp`, `recovery_code`, `email` (a code is on its way). */
             methods: string[];
             /** @description What to present with the factor. */
             second_step: string;
@@ -2987,6 +3473,10 @@ export interface components {
              * @description Until when what asks for a fresh proof is open to this session.
              */
             fresh_until: string;
+            /** @description Their passkeys, the oldest first. */
+            passkeys: components["schemas"]["Passkey"][];
+            /** @description The name of the host that passkeys made now belong to; null = the server was asked for by its address, and there are none for addresses. */
+            passkeys_host?: string | null;
             /**
              * Format: int32
              * @description Recovery codes that can still be used.
@@ -2999,6 +3489,10 @@ export interface components {
              * @description Since when there is an authenticator app; null = there is none.
              */
             totp_since?: string | null;
+        };
+        SelectionView: {
+            residentKey: string;
+            userVerification: string;
         };
         Series: {
             name: string;
@@ -3052,6 +3546,18 @@ export interface components {
             setup: string;
             /** @description What the bootstrap token is good for: `live`, `expired`, `burnt`, or `none` when there is none. */
             token: string;
+        };
+        SignInChallengeRequest: {
+            /** @description From the answer of the first step. */
+            second_step: string;
+        };
+        SignOnView: {
+            /** @description The companies in which a group can have a role. */
+            companies: components["schemas"]["CompanyName"][];
+            /** @description The groups that give roles. */
+            groups: components["schemas"]["GroupRoleView"][];
+            ldap?: components["schemas"]["LdapView"] | null;
+            oidc?: components["schemas"]["OidcView"] | null;
         };
         SigningView: {
             /** @description The key that signs. */
@@ -3137,6 +3643,15 @@ export interface components {
         TestMailRequest: {
             /** @description To whom. */
             to: string;
+        };
+        TestRequest: {
+            /** @description `oidc` or `ldap`. */
+            source: string;
+        };
+        TestView: {
+            /** @description What it answered, or why it did not. */
+            found: string;
+            works: boolean;
         };
         TokenRequest: {
             token: string;
@@ -3298,13 +3813,16 @@ export type AcceptRequest = components['schemas']['AcceptRequest'];
 export type AccountList = components['schemas']['AccountList'];
 export type AccountRequest = components['schemas']['AccountRequest'];
 export type AccountView = components['schemas']['AccountView'];
+export type AddedPasskey = components['schemas']['AddedPasskey'];
 export type AnswerTokens = components['schemas']['AnswerTokens'];
 export type ApiKey = components['schemas']['ApiKey'];
 export type ApiKeyList = components['schemas']['ApiKeyList'];
 export type ApiKeyRequest = components['schemas']['ApiKeyRequest'];
 export type Asked = components['schemas']['Asked'];
 export type AskedRun = components['schemas']['AskedRun'];
+export type AssertionRequest = components['schemas']['AssertionRequest'];
 export type AuditRow = components['schemas']['AuditRow'];
+export type BegunView = components['schemas']['BegunView'];
 export type BillingView = components['schemas']['BillingView'];
 export type ChangeEmailRequest = components['schemas']['ChangeEmailRequest'];
 export type ChangePasswordRequest = components['schemas']['ChangePasswordRequest'];
@@ -3312,6 +3830,7 @@ export type Changes = components['schemas']['Changes'];
 export type ChatFailure = components['schemas']['ChatFailure'];
 export type ChatRun = components['schemas']['ChatRun'];
 export type ChatRunState = components['schemas']['ChatRunState'];
+export type CheckRequest = components['schemas']['CheckRequest'];
 export type Checkout = components['schemas']['Checkout'];
 export type ChunkType = components['schemas']['ChunkType'];
 export type ChunkView = components['schemas']['ChunkView'];
@@ -3319,13 +3838,17 @@ export type Citation = components['schemas']['Citation'];
 export type CodeRequest = components['schemas']['CodeRequest'];
 export type Company = components['schemas']['Company'];
 export type CompanyList = components['schemas']['CompanyList'];
+export type CompanyName = components['schemas']['CompanyName'];
 export type Conversation = components['schemas']['Conversation'];
 export type Conversations = components['schemas']['Conversations'];
 export type CrawlPolicy = components['schemas']['CrawlPolicy'];
+export type CreationOptions = components['schemas']['CreationOptions'];
+export type CredentialView = components['schemas']['CredentialView'];
 export type DayTotal = components['schemas']['DayTotal'];
 export type DeletedList = components['schemas']['DeletedList'];
 export type DeletedView = components['schemas']['DeletedView'];
 export type DeletionRequest = components['schemas']['DeletionRequest'];
+export type DirectoryRequest = components['schemas']['DirectoryRequest'];
 export type DocumentList = components['schemas']['DocumentList'];
 export type DocumentView = components['schemas']['DocumentView'];
 export type EgressAttempt = components['schemas']['EgressAttempt'];
@@ -3337,11 +3860,15 @@ export type ErrorBody = components['schemas']['ErrorBody'];
 export type ErrorEnvelope = components['schemas']['ErrorEnvelope'];
 export type Evidence = components['schemas']['Evidence'];
 export type EvidenceId = components['schemas']['EvidenceId'];
+export type FailureView = components['schemas']['FailureView'];
 export type FeatureView = components['schemas']['FeatureView'];
 export type Finding = components['schemas']['Finding'];
+export type FinishRequest = components['schemas']['FinishRequest'];
 export type ForgotPasswordRequest = components['schemas']['ForgotPasswordRequest'];
 export type FreshView = components['schemas']['FreshView'];
 export type Freshness = components['schemas']['Freshness'];
+export type GroupRoleView = components['schemas']['GroupRoleView'];
+export type HandleView = components['schemas']['HandleView'];
 export type HeadlineView = components['schemas']['HeadlineView'];
 export type Health = components['schemas']['Health'];
 export type IngestState = components['schemas']['IngestState'];
@@ -3355,6 +3882,7 @@ export type IssuedCode = components['schemas']['IssuedCode'];
 export type IssuerView = components['schemas']['IssuerView'];
 export type JoinedView = components['schemas']['JoinedView'];
 export type LatestView = components['schemas']['LatestView'];
+export type LdapView = components['schemas']['LdapView'];
 export type LicenceChip = components['schemas']['LicenceChip'];
 export type LicenceNotice = components['schemas']['LicenceNotice'];
 export type LicenceRequestView = components['schemas']['LicenceRequestView'];
@@ -3369,6 +3897,8 @@ export type Me = components['schemas']['Me'];
 export type Member = components['schemas']['Member'];
 export type MemberList = components['schemas']['MemberList'];
 export type MemberRequest = components['schemas']['MemberRequest'];
+export type MemberUse = components['schemas']['MemberUse'];
+export type MemberUseList = components['schemas']['MemberUseList'];
 export type Message = components['schemas']['Message'];
 export type MessageRole = components['schemas']['MessageRole'];
 export type Messages = components['schemas']['Messages'];
@@ -3380,11 +3910,14 @@ export type NewApiKeyView = components['schemas']['NewApiKeyView'];
 export type NewCode = components['schemas']['NewCode'];
 export type NewCompanyRequest = components['schemas']['NewCompanyRequest'];
 export type NewConversation = components['schemas']['NewConversation'];
+export type NewGroupRole = components['schemas']['NewGroupRole'];
 export type NewInvitationView = components['schemas']['NewInvitationView'];
 export type NewIssueRequest = components['schemas']['NewIssueRequest'];
+export type NewPasskey = components['schemas']['NewPasskey'];
 export type NewRule = components['schemas']['NewRule'];
 export type NewWidget = components['schemas']['NewWidget'];
 export type NoticeView = components['schemas']['NoticeView'];
+export type OidcView = components['schemas']['OidcView'];
 export type OpenSessionView = components['schemas']['OpenSessionView'];
 export type Opening = components['schemas']['Opening'];
 export type OwnUsageView = components['schemas']['OwnUsageView'];
@@ -3392,6 +3925,9 @@ export type Page = components['schemas']['Page'];
 export type PageFate = components['schemas']['PageFate'];
 export type PageView = components['schemas']['PageView'];
 export type Pagination = components['schemas']['Pagination'];
+export type ParameterView = components['schemas']['ParameterView'];
+export type Passkey = components['schemas']['Passkey'];
+export type PasskeyChange = components['schemas']['PasskeyChange'];
 export type PasswordResetView = components['schemas']['PasswordResetView'];
 export type PausedReason = components['schemas']['PausedReason'];
 export type Point = components['schemas']['Point'];
@@ -3400,12 +3936,14 @@ export type QueuedView = components['schemas']['QueuedView'];
 export type Readiness = components['schemas']['Readiness'];
 export type RecoveryCodesView = components['schemas']['RecoveryCodesView'];
 export type RedeemRequest = components['schemas']['RedeemRequest'];
+export type RelyingPartyView = components['schemas']['RelyingPartyView'];
 export type Rename = components['schemas']['Rename'];
 export type Report = components['schemas']['Report'];
 export type ReportBody = components['schemas']['ReportBody'];
 export type ReportHead = components['schemas']['ReportHead'];
 export type ReportList = components['schemas']['ReportList'];
 export type ReportTable = components['schemas']['ReportTable'];
+export type RequestOptions = components['schemas']['RequestOptions'];
 export type ResetPasswordRequest = components['schemas']['ResetPasswordRequest'];
 export type ResultView = components['schemas']['ResultView'];
 export type Results = components['schemas']['Results'];
@@ -3418,9 +3956,11 @@ export type RunList = components['schemas']['RunList'];
 export type RunState = components['schemas']['RunState'];
 export type Schedule = components['schemas']['Schedule'];
 export type Seats = components['schemas']['Seats'];
+export type SecondStepByPasskey = components['schemas']['SecondStepByPasskey'];
 export type SecondStepRequest = components['schemas']['SecondStepRequest'];
 export type SecondStepView = components['schemas']['SecondStepView'];
 export type SecurityView = components['schemas']['SecurityView'];
+export type SelectionView = components['schemas']['SelectionView'];
 export type Series = components['schemas']['Series'];
 export type SeriesList = components['schemas']['SeriesList'];
 export type SessionKind = components['schemas']['SessionKind'];
@@ -3429,6 +3969,8 @@ export type SessionView = components['schemas']['SessionView'];
 export type Setting = components['schemas']['Setting'];
 export type Settings = components['schemas']['Settings'];
 export type SetupView = components['schemas']['SetupView'];
+export type SignInChallengeRequest = components['schemas']['SignInChallengeRequest'];
+export type SignOnView = components['schemas']['SignOnView'];
 export type SigningView = components['schemas']['SigningView'];
 export type SourceBody = components['schemas']['SourceBody'];
 export type SourceClass = components['schemas']['SourceClass'];
@@ -3439,6 +3981,8 @@ export type Status = components['schemas']['Status'];
 export type StepUpRequest = components['schemas']['StepUpRequest'];
 export type TableRow = components['schemas']['TableRow'];
 export type TestMailRequest = components['schemas']['TestMailRequest'];
+export type TestRequest = components['schemas']['TestRequest'];
+export type TestView = components['schemas']['TestView'];
 export type TokenRequest = components['schemas']['TokenRequest'];
 export type TokenView = components['schemas']['TokenView'];
 export type TotpOfferView = components['schemas']['TotpOfferView'];
@@ -3487,6 +4031,83 @@ export interface operations {
             };
             /** @description `too_many_tries` */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    sign_in_ldap: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DirectoryRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionView"];
+                };
+            };
+            /** @description A second factor is asked for */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SecondStepView"];
+                };
+            };
+            /** @description `wrong_credentials` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `sso_no_place`, `sso_no_mail_address`, `sso_address_not_verified`, `sso_address_of_admin`, `account_disabled`, `seat_limit_reached`, `email_not_verified` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description No directory is set */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `too_many_tries`, `busy` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `sso_unavailable` */
+            502: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3571,6 +4192,120 @@ export interface operations {
                 content?: never;
             };
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    begin_oidc: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BegunView"];
+                };
+            };
+            /** @description No provider is set */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `too_many_tries` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `sso_unavailable` */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    finish_oidc: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FinishRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionView"];
+                };
+            };
+            /** @description A second factor is asked for */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SecondStepView"];
+                };
+            };
+            /** @description `sso_refused`, `sso_no_place`, `sso_no_mail_address`, `sso_address_not_verified`, `sso_address_of_admin`, `account_disabled`, `seat_limit_reached`, `email_not_verified` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description No provider is set */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `sign_in_ended` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `sso_unavailable` */
+            502: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3717,6 +4452,106 @@ export interface operations {
             };
             /** @description `too_many_tries` */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    second_step_by_passkey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SecondStepByPasskey"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionView"];
+                };
+            };
+            /** @description `passkey_refused`, with the `reason` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `passkeys_need_a_name`, `no_challenge` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `sign_in_ended` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `too_many_tries` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    ask_for_passkey_at_sign_in: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SignInChallengeRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RequestOptions"];
+                };
+            };
+            /** @description `passkeys_need_a_name`, `no_passkey_here` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `sign_in_ended` */
+            410: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4561,6 +5396,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorEnvelope"];
                 };
             };
+            /** @description `downloads_busy`: too many downloads at once */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
         };
     };
     export_company: {
@@ -4593,6 +5437,15 @@ export interface operations {
                 };
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `exports_busy`: too many exports at once */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5170,6 +6023,46 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["OwnUsageView"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    get_member_usage: {
+        parameters: {
+            query?: {
+                /** @description Days back from now, 1 to 366; 30 when not given. */
+                days?: number;
+            };
+            header?: never;
+            path: {
+                company: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MemberUseList"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
                 };
             };
             404: {
@@ -6219,6 +7112,201 @@ export interface operations {
             };
         };
     };
+    add_passkey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPasskey"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AddedPasskey"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `passkey_refused`, with the `reason` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `passkeys_need_a_name`, `no_challenge`, `passkey_known`, `too_many_passkeys` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `invalid_field` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    ask_for_new_passkey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreationOptions"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `step_up_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `passkeys_need_a_name`, `too_many_passkeys` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    remove_passkey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                passkey: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `step_up_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    rename_passkey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                passkey: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasskeyChange"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `invalid_field` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
     new_recovery_codes: {
         parameters: {
             query?: never;
@@ -6658,6 +7746,100 @@ export interface operations {
             };
         };
     };
+    step_up_by_passkey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AssertionRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FreshView"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `passkey_refused`, with the `reason` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `passkeys_need_a_name`, `no_challenge` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `too_many_tries` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    ask_for_passkey_again: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RequestOptions"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `passkeys_need_a_name`, `no_passkey_here` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
     opening: {
         parameters: {
             query?: never;
@@ -6696,6 +7878,64 @@ export interface operations {
             };
             /** @description Setup is over */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    check_bootstrap_token: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CheckRequest"];
+            };
+        };
+        responses: {
+            /** @description It can be redeemed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `bootstrap_token_wrong` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description Setup is over */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `bootstrap_token_expired`, `bootstrap_token_burnt` */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `too_many_tries` */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7173,6 +8413,160 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Settings"];
+                };
+            };
+        };
+    };
+    sign_on: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignOnView"];
+                };
+            };
+            /** @description Not a system admin */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    add_group_role: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewGroupRole"];
+            };
+        };
+        responses: {
+            /** @description It is in the list */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `step_up_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description Not a system admin */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `group_role_exists`, `group_roles_full` */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            /** @description `invalid_field` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    remove_group_role: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                group: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `step_up_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
+                };
+            };
+        };
+    };
+    test_sign_on: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TestRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TestView"];
+                };
+            };
+            /** @description Not a system admin, or no such service is set */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorEnvelope"];
                 };
             };
         };

@@ -290,10 +290,7 @@ async fn a_run_reads_the_latest_version_of_the_documents_it_names() {
 async fn a_run_over_all_documents_says_how_many_it_did_not_read() {
     let bench = bench().await;
     let viewer = bench.viewer().await;
-    let sql = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 502)
-               INSERT INTO documents (id, company_id, name, media_type, size_bytes, version, content_hash, state, uploaded_by, uploaded_at)
-               SELECT substr(?3, 1, length(?3) - 4) || printf('%04d', i), ?1, 'old ' || i, 'text/plain', 0, 1, '00', 'ready', ?2, i FROM n";
-    execute(&bench.store, sql, (viewer.company.clone(), viewer.user.clone(), DocumentId::new(&bench.seams))).await;
+    put_documents(&bench.store, &viewer.company, &viewer.user, DocumentId::new(&bench.seams), 502).await;
     bench.document(&viewer, "Leave=30").await;
     let all = WidgetDraft { source_class: SourceClass::CompanyDocs, urls: vec![], ..draft() };
     let id = widget(&bench, &viewer, all).await;

@@ -1,1 +1,0 @@
-function t(o){const c=()=>{o.scrollWidth>o.clientWidth||o.scrollHeight>o.clientHeight?o.tabIndex=0:o.removeAttribute("tabindex")},r=new ResizeObserver(c);r.observe(o);for(const s of o.children)r.observe(s);return{destroy:()=>r.disconnect()}}export{t as s};
