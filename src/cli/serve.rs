@@ -73,6 +73,8 @@ async fn serve(options: StartOptions) -> CommandResult {
     let instance = Instance::start(options).await.map_err(Failure::failed)?;
     say(format!("listening on {}", instance.url));
     announce(&instance);
+    // Making the parts took memory that serving does not.
+    memory::release_heap();
     service_manager::ready(&instance.url);
     tokio::select! {
         _ = terminate.recv() => {}
