@@ -1,4 +1,4 @@
-//! Tells systemd that the appliance is alive, after the database has answered.
+//! Tells systemd that the appliance is alive, after the database's writer has answered.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::driver::{JobError, Reconciler};
 use crate::base::service_manager;
 use crate::services::readiness::Readiness;
 
-/// Gives the sign of life. Any answer of the database counts, a full disk too: a restart cures what hangs, not what fails.
+/// Gives the sign of life. Any answer of the writer counts, a full disk too: a restart cures what hangs, not what fails.
 #[derive(Debug)]
 pub struct SignOfLife {
     /// Who is asked first.
@@ -29,7 +29,7 @@ impl Reconciler for SignOfLife {
 
     fn reconcile(&self) -> BoxFuture<'_, Result<(), JobError>> {
         async {
-            let _ = self.readiness.obstacle().await;
+            self.readiness.alive().await;
             service_manager::alive();
             Ok(())
         }

@@ -35,6 +35,11 @@ impl Readiness {
         Self { store }
     }
 
+    /// Comes back once the database's writer has, whatever it says: it does not when the writer hangs.
+    pub async fn alive(&self) {
+        self.store.await_writer().await;
+    }
+
     /// What stands in the way now; `None` when nothing does.
     pub async fn obstacle(&self) -> Option<Obstacle> {
         if self.store.ping().await.is_err() {

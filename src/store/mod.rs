@@ -189,6 +189,11 @@ impl Store {
         room
     }
 
+    /// Comes back once the writer has come to this: at once, unless it hangs. It writes nothing, so a full disk does not matter.
+    pub async fn await_writer(&self) {
+        let _ = self.write("sign of life", |_| Ok(())).await;
+    }
+
     /// Lets go of the memory of what was not used since the last call: vectors of companies that nobody searched, and the connections of readers.
     pub async fn release_idle_memory(&self) {
         let inner = Arc::clone(&self.inner);

@@ -39,15 +39,19 @@ impl Provider for Narrator {
     }
 
     fn complete(&self, request: CompletionRequest) -> BoxFuture<'_, Result<Completion, ProviderError>> {
-        let mut deltas = answer(&request.question, &request.recalled);
-        let completion = deltas.iter().map(|delta| if let Delta::Text(text) = delta { estimate_tokens(text) } else { 0 }).sum();
-        // It has no prompt but the question: the passages cost nothing to quote.
-        deltas.push(Delta::Usage { prompt: estimate_tokens(&request.question), completion, estimated: true });
-        deltas.push(Delta::Finish(FinishReason::Stop));
-        let cancel = request.cancel;
-        let parts =
-            futures_util::stream::iter(deltas).map(move |delta| if cancel.is_cancelled() { Err(ProviderError::Cancelled) } else { Ok(delta) });
-        Box::pin(std::future::ready(Ok(parts.boxed())))
+        Box::pin(async move {
+            let CompletionRequest { question, recalled, cancel, .. } = request;
+            let prompt = estimate_tokens(&question);
+            // Choosing compares the question with every sentence: that is computing, and the threads of requests are not for it.
+            let answered = tokio::task::spawn_blocking(move || answer(&question, &recalled)).await;
+            let mut deltas = answered.map_err(|error| ProviderError::Server(format!("the narrator stopped: {error}")))?;
+            let completion = deltas.iter().map(|delta| if let Delta::Text(text) = delta { estimate_tokens(text) } else { 0 }).sum();
+            // It has no prompt but the question: the passages cost nothing to quote.
+            deltas.push(Delta::Usage { prompt, completion, estimated: true });
+            deltas.push(Delta::Finish(FinishReason::Stop));
+            let until_cancelled = move |delta| if cancel.is_cancelled() { Err(ProviderError::Cancelled) } else { Ok(delta) };
+            Ok(futures_util::stream::iter(deltas).map(until_cancelled).boxed())
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use super::candidates::{Candidate, Chosen, candidates, is_fragment};
 use super::provider::RecalledPassage;
 use super::sentences::terms;
 use super::wanted::Wanted;
+use crate::base::text::truncate;
 
 /// Most sentences of an answer, and with the lists and names that they need.
 const SENTENCES_MAX: usize = 5;
@@ -37,13 +38,19 @@ const COSINE_NEAR: f32 = 0.45;
 const COSINE_SPAN: (f32, f32) = (0.2, 0.8);
 /// Two sentences that share this much of their words say the same.
 const SAME_SHARE: f32 = 0.8;
+/// Bytes of a question that are read, as recall does.
+const QUESTION_BYTES_MAX: usize = 8_192;
+/// Questions in one that are told apart.
+const PARTS_MAX: usize = 4;
 /// Sentences of a library that is not there: keeps weights sensible when little was recalled.
 const BACKGROUND_SENTENCES: f32 = 20.0;
 
 /// The sentences that answer the question, in reading order: passages by their best sentence, within a passage as written.
+///
+/// Of a long question the beginning is read, and of many in one the first are told apart: each costs a look at every sentence.
 pub(super) fn choose<'a>(question: &str, passages: &'a [RecalledPassage]) -> Vec<Chosen<'a>> {
     let mut all: Vec<Chosen<'a>> = Vec::new();
-    for part in parts(question) {
+    for part in parts(truncate(question, QUESTION_BYTES_MAX)) {
         for chosen in choose_for(part, passages) {
             if !all.iter().any(|other| other.text == chosen.text) {
                 all.push(chosen);
@@ -110,6 +117,9 @@ fn parts(question: &str) -> Vec<&str> {
     let mut from = 0;
     while let Some(at) = rest[from..].find(" and ").map(|at| from + at) {
         let next = &rest[at + " and ".len()..];
+        if parts.len() + 1 == PARTS_MAX {
+            break;
+        }
         if asks(next) {
             parts.push(&rest[..at]);
             (rest, from) = (next, 0);

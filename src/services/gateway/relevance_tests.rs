@@ -214,3 +214,12 @@ async fn an_answer_says_what_was_asked_and_little_else() {
     tasks.stop(std::time::Duration::from_secs(5)).await;
     assert!(wrong.len() <= 1, "{wrong:#?}");
 }
+
+#[test]
+fn questions_without_end_are_no_more_than_a_few() {
+    let question = "who keeps it and ".repeat(2_000);
+    let told_apart = parts(truncate(&question, QUESTION_BYTES_MAX));
+    assert_eq!(told_apart.len(), PARTS_MAX);
+    assert_eq!(told_apart[..3], ["who keeps it"; 3]);
+    assert!(told_apart[3].starts_with("who keeps it and who"), "the rest is one question");
+}
