@@ -20,6 +20,11 @@ use crate::store::OpenError;
 
 /// How long open requests may go on after the stop was asked for.
 const DRAIN: Duration = Duration::from_secs(5);
+/// HTTP/2 requests at once on one connection: a browser with a stream of events and a page full of questions stays far below.
+const STREAMS_PER_CONNECTION: u32 = 32;
+/// What somebody may send before anybody reads it, of one request and of a whole connection.
+const STREAM_WINDOW_BYTES: u32 = 64 << 10;
+const CONNECTION_WINDOW_BYTES: u32 = 256 << 10;
 /// How long tasks may take to put their work down after that. Both together stay below ten seconds.
 const WIND_DOWN: Duration = Duration::from_secs(4);
 
@@ -144,7 +149,13 @@ impl Instance {
             compose::compose(Parts { dir: dir.clone(), config, seams, tasks: tasks.clone(), certificate_fingerprint }).await.map_err(full)?;
         let service = router::service(composed.state.clone()).into_make_service_with_connect_info::<SocketAddr>();
         let handle = Handle::new();
-        let server = axum_server::from_tcp(listener).map_err(bind)?.handle(handle.clone()).first_request_timeout(Duration::from_secs(30));
+        let mut server = axum_server::from_tcp(listener).map_err(bind)?.handle(handle.clone()).first_request_timeout(Duration::from_secs(30));
+        server
+            .http_builder()
+            .http2()
+            .max_concurrent_streams(STREAMS_PER_CONNECTION)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
         let serving = tls.map(|tls| RustlsAcceptor::new(RustlsConfig::from_config(tls.config)));
         let server = match serving {
             Some(acceptor) => tasks.spawn("https", server.acceptor(acceptor.acceptor(connections)).serve(service)),

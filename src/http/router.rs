@@ -17,6 +17,9 @@ use super::security::Guard;
 use super::state::AppState;
 use super::{assets, hosts, security};
 
+/// The longest body of a request that needs no session: the answer of an authenticator is 4 kB.
+const STRANGERS_BODY_BYTES_MAX: usize = 16 << 10;
+
 #[derive(OpenApi)]
 #[openapi(info(
     title = "Onsite",
@@ -74,8 +77,8 @@ pub fn service(state: AppState) -> Router {
     let inner = routes
         .route("/api/openapi.json", axum::routing::get(move || async move { openapi }))
         .fallback(assets::serve)
-        .layer(DefaultBodyLimit::max(state.facts.body_bytes_max))
         .layer(middleware::from_fn_with_state(state.clone(), admit))
+        .layer(DefaultBodyLimit::max(state.facts.body_bytes_max))
         .layer(middleware::from_fn_with_state(state.clone(), measure))
         .layer(CompressionLayer::new().compress_when(compressible))
         .layer(middleware::from_fn(move |request, next| security::envelope(guard.clone(), request, next)))
@@ -92,7 +95,11 @@ async fn nothing_is_allowed_where_nothing_is(mut response: Response) -> Response
 }
 
 /// Lets a request of the API in, unless its address asks too often, or setup is over and it asks for setup: then nothing is there, whatever the method.
-async fn admit(State(state): State<AppState>, request: Request, next: Next) -> Response {
+async fn admit(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+    // Whoever is not signed in has nothing long to say, and must not fill the memory.
+    if ["/api/auth/", "/api/setup", "/api/invitations/"].iter().any(|start| request.uri().path().starts_with(start)) {
+        DefaultBodyLimit::max(STRANGERS_BODY_BYTES_MAX).apply(&mut request);
+    }
     let path = request.uri().path();
     if !path.starts_with("/api/") {
         return next.run(request).await;

@@ -311,3 +311,16 @@ async fn after_the_first_admin_setup_is_not_there_by_any_method() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_stranger_says_little_and_whoever_is_signed_in_more() {
+    let app = TestApp::start().await.with_admin().await;
+    let long = |bytes: usize| json!({ "email": "a@example.org", "password": "x".repeat(bytes), "name": "x", "token": "x" });
+    for path in ["/api/auth/login", "/api/auth/password-reset", "/api/invitations/accept-as-new"] {
+        let (status, refused) = app.user.refused(path, long(17 << 10)).await;
+        assert_eq!((status.as_u16(), &refused["code"]), (413, &json!("body_too_large")), "{path}");
+    }
+    let company = app.company().await;
+    let (status, _) = app.user.try_send(Method::POST, &format!("{company}/conversations"), Some(json!({ "title": "x".repeat(17 << 10) }))).await;
+    assert_ne!(status.as_u16(), 413);
+}

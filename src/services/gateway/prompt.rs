@@ -99,7 +99,8 @@ fn latest_turns(earlier: &[PromptMessage], budget: u64) -> Vec<PromptMessage> {
 }
 
 /// The question to search for. One that leans on the question before it ("And in winter?", "How long is it?", "Hamburg?") means little alone, and has that
-/// one put in front. A short one that says itself what it is about ("Who is the director?") has not: it would be answered with what was asked before.
+/// one put in front. A short one that says itself what it is about ("Who is the director?", "student discount") has not: it would be answered with what was
+/// asked before.
 #[must_use]
 pub fn in_context(question: &str, before: Option<&str>) -> String {
     match before {
@@ -115,7 +116,9 @@ fn leans(question: &str) -> bool {
     let lower = question.to_lowercase();
     let words: Vec<&str> = lower.unicode_words().collect();
     let goes_on = words.first().is_none_or(|word| GOING_ON.contains(word)) || lower.contains("what about") || lower.contains("how about");
-    goes_on || words.iter().any(|word| POINTING.contains(word)) || !words.iter().any(|word| ASKING.contains(word))
+    // Words without a question mark are what people type into a search.
+    let cut_short = lower.trim_end().ends_with('?') && !words.iter().any(|word| ASKING.contains(word));
+    goes_on || cut_short || words.iter().any(|word| POINTING.contains(word))
 }
 
 /// About how many tokens a text takes where no tokenizer is known: four ASCII characters each, other characters one each. Rather too high than too low.
@@ -165,7 +168,14 @@ mod tests {
         for leaning in ["Hamburg?", "How long is it?", "What about Hamburg?", "and their mayor?", "In winter?"] {
             assert!(in_context(leaning, before).starts_with("How many"), "{leaning}");
         }
-        for alone in ["Who is the safety officer?", "When do dogs pay?", "Which ship is the oldest?", "What is the weather tomorrow?"] {
+        for alone in [
+            "Who is the safety officer?",
+            "When do dogs pay?",
+            "Which ship is the oldest?",
+            "What is the weather tomorrow?",
+            "Peru",
+            "student discount",
+        ] {
             assert_eq!(in_context(alone, before), alone);
         }
     }

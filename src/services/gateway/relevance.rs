@@ -84,6 +84,8 @@ fn choose_for<'a>(question: &str, passages: &'a [RecalledPassage]) -> Vec<Chosen
         }
         candidate.chosen.score = candidate.coverage + NEARNESS_WEIGHT * nearness(passages[at].cosine) + gain;
     }
+    // What the last line of a question adds to the one it leans on: without it, the answer would be the one that was given before.
+    let added: HashSet<String> = question.rsplit_once('\n').map(|(_, last)| terms(last).into_iter().collect()).unwrap_or_default();
     let names = names(question);
     let named = passages_with_a_name(&names, passages);
     candidates.retain(|candidate| {
@@ -93,9 +95,10 @@ fn choose_for<'a>(question: &str, passages: &'a [RecalledPassage]) -> Vec<Chosen
         let only_named = passages[at].cosine < COSINE_CLOSE
             && asked.iter().any(|term| !names.contains(term))
             && !asked.iter().any(|term| !names.contains(term) && says(term));
+        let only_before = !added.is_empty() && !added.iter().any(says);
         // A question of the source answers none.
         let asks = candidate.chosen.text.ends_with('?');
-        named[at] && !only_named && !asks && candidate.coverage >= floor(passages[at].cosine)
+        named[at] && !only_named && !only_before && !asks && candidate.coverage >= floor(passages[at].cosine)
     });
     // Within a passage too: beside a sentence about the Puffin, one about the Kittiwake is no answer.
     let is_named = |candidate: &Candidate<'_>| candidate.terms.iter().chain(&candidate.lent).any(|term| names.contains(term));
