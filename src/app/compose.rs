@@ -32,7 +32,7 @@ use crate::jobs::chat_runner::ChatRunner;
 use crate::jobs::documents::DocumentIngest;
 use crate::jobs::{
     ChatRetention, ClockMark, CompanyPurge, Driver, IdleMemory, Ingest, IssuerSigner, LicenceDropIn, LicenceWatch, MailOut, Reconciler, Retention,
-    RunDriver, Schedule, SecretRotation, SessionEnds, SignOfLife,
+    RunDriver, RunStops, Schedule, SecretRotation, SessionEnds, SignOfLife,
 };
 use crate::model::installation::new_install_id;
 use crate::services::api_keys::ApiKeys;
@@ -303,7 +303,7 @@ pub fn start_jobs(composed: &Composed) {
     let Composed { state, store, dir, .. } = composed;
     let AppState { auth, automations, care, chat, courier, documents, issuer, licensing, outbox, seams, secrets, tasks, .. } = state;
     let driver = Driver::new(tasks.clone(), seams.clone());
-    let jobs: [(Arc<dyn Reconciler>, Nudge); 16] = [
+    let jobs: [(Arc<dyn Reconciler>, Nudge); 17] = [
         (Arc::new(ChatRetention(chat.clone())), Nudge::default()),
         (Arc::new(ChatRunner::new(chat.clone())), chat.nudge()),
         (Arc::new(ClockMark(licensing.clone())), Nudge::default()),
@@ -317,6 +317,7 @@ pub fn start_jobs(composed: &Composed) {
         (Arc::new(LicenceWatch(licensing.clone())), Nudge::default()),
         (Arc::new(Retention(automations.clone())), Nudge::default()),
         (Arc::new(RunDriver(automations.clone())), automations.run_nudge()),
+        (Arc::new(RunStops(automations.clone())), automations.stops()),
         (Arc::new(Schedule(automations.clone())), Nudge::default()),
         (Arc::new(SecretRotation(secrets.clone())), Nudge::default()),
         (Arc::new(SessionEnds(auth.clone())), Nudge::default()),

@@ -1,6 +1,6 @@
 //! The places of work that runs at once. Runs of automations and answers share them, and neither can take all.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::signal::Nudge;
 
@@ -23,15 +23,22 @@ pub struct Places {
 #[derive(Debug)]
 struct Inner {
     max: usize,
-    taken: Mutex<[usize; 2]>,
+    state: Mutex<State>,
     nudges: [Nudge; 2],
+}
+
+#[derive(Debug, Default)]
+struct State {
+    taken: [usize; 2],
+    /// Which work was refused a place since one was free again.
+    refused: [bool; 2],
 }
 
 impl Places {
     /// So many places, at least one.
     #[must_use]
     pub fn new(max: usize) -> Self {
-        Self { inner: Arc::new(Inner { max: max.max(1), taken: Mutex::default(), nudges: [Nudge::default(), Nudge::default()] }) }
+        Self { inner: Arc::new(Inner { max: max.max(1), state: Mutex::default(), nudges: [Nudge::default(), Nudge::default()] }) }
     }
 
     /// Places of all work together.
@@ -61,12 +68,17 @@ impl Places {
     /// A place, if one is free for this work.
     #[must_use]
     pub fn take(&self, work: Work) -> Option<Place> {
-        let mut taken = self.inner.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if taken.iter().sum::<usize>() >= self.inner.max || taken[work as usize] >= self.most() {
+        let mut state = self.state();
+        if state.taken.iter().sum::<usize>() >= self.inner.max || state.taken[work as usize] >= self.most() {
+            state.refused[work as usize] = true;
             return None;
         }
-        taken[work as usize] += 1;
+        state.taken[work as usize] += 1;
         Some(Place { places: self.clone(), work, used: false })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -84,7 +96,8 @@ pub struct Place {
 }
 
 impl Place {
-    /// Work began in it: when it ends, whoever waits is told. One that was only looked at wakes nobody, or looks would wake each other.
+    /// Work began in it: when it ends, whoever waits is told. One that was only looked at wakes
+    /// whoever was refused it meanwhile and nobody else, or looks would wake each other.
     #[must_use]
     pub fn begin(mut self) -> Self {
         self.used = true;
@@ -94,15 +107,22 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.places.inner.taken.lock().unwrap_or_else(PoisonError::into_inner)[self.work as usize] -= 1;
-        if self.used {
-            self.places.inner.nudges.iter().for_each(Nudge::nudge);
+        let mut state = self.places.state();
+        state.taken[self.work as usize] -= 1;
+        let refused = std::mem::take(&mut state.refused);
+        drop(state);
+        for (nudge, refused) in self.places.inner.nudges.iter().zip(refused) {
+            if self.used || refused {
+                nudge.nudge();
+            }
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     fn take_all(places: &Places, work: Work) -> Vec<Place> {
@@ -137,5 +157,19 @@ mod tests {
         drop(places.take(Work::Run).unwrap().begin());
         places.nudge(Work::Run).nudged().await;
         places.nudge(Work::Answer).nudged().await;
+    }
+
+    #[test]
+    fn a_place_that_was_only_looked_at_wakes_whoever_was_refused_it_and_nobody_twice() {
+        let places = Places::new(1);
+        let woken = |work| places.nudge(work).nudged().now_or_never().is_some();
+        drop(places.take(Work::Run));
+        assert!(!woken(Work::Run) && !woken(Work::Answer), "nobody was refused");
+        let look = places.take(Work::Run).unwrap();
+        assert!(places.take(Work::Answer).is_none());
+        drop(look);
+        assert!(woken(Work::Answer) && !woken(Work::Run));
+        drop(places.take(Work::Answer));
+        assert!(!woken(Work::Answer) && !woken(Work::Run), "told once");
     }
 }

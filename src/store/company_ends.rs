@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::audit::append_audit;
 use super::chunk_index;
+use super::departures;
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
 use crate::model::audit::Entry;
@@ -92,9 +93,10 @@ impl Store {
     /// # Errors
     /// When it could not be kept.
     pub async fn delete_company(&self, company: CompanyId, audit: Entry) -> Result<bool, StoreError> {
-        self.write("delete company", move |tx| {
+        self.write_departure("delete company", move |tx| {
             let deleted = tx.execute("UPDATE companies SET deleted_at = ?2 WHERE id = ?1 AND deleted_at IS NULL", (&company, audit.at))? > 0;
             if deleted {
+                departures::company_ended(tx, &company, audit.at)?;
                 append_audit(tx, &audit)?;
             }
             Ok(deleted)

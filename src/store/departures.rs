@@ -5,43 +5,48 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::audit::append_audit;
 use super::members::role_of;
+use super::runs::ask_cancel;
 use super::widgets::{PausedColumns, set_maker};
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
+use crate::base::signal::Nudge;
 use crate::model::audit::Entry;
 use crate::model::ids::{CompanyId, RunId, UserId, WidgetId};
 use crate::model::invitation::may_give;
 use crate::model::paused::PausedReason;
 use crate::model::role::Role;
+use crate::model::run::RunState;
 
 crate::text_column!(PausedReason);
 
 impl Store {
-    /// Active runs that somebody asked for: in one company, or in all. To be stopped when they have lost their place.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn active_runs_for(&self, user: UserId, company: Option<CompanyId>) -> Result<Vec<(CompanyId, RunId)>, StoreError> {
-        self.read("list someone's active runs", move |conn| {
-            let mut list = conn.prepare_cached(
-                "SELECT company_id, id FROM widget_runs WHERE state IN ('queued', 'collecting', 'extracting', 'reporting')
-                 AND requested_by = ?1 AND (?2 IS NULL OR company_id = ?2)",
-            )?;
-            Ok(list.query_map((&user, &company), |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?)
-        })
-        .await
+    /// Wakes whoever stops the work of runs that were asked to: somebody lost their place, or a company ended.
+    #[must_use]
+    pub fn stops(&self) -> Nudge {
+        self.inner.stops.clone()
     }
 
-    /// Active runs of a company.
+    /// As [`Store::write`], for what may take a place away: whoever stops runs looks once it is kept.
+    pub(in crate::store) async fn write_departure<T, F>(&self, operation: &'static str, job: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let answer = self.write(operation, job).await?;
+        self.inner.stops.nudge();
+        Ok(answer)
+    }
+
+    /// Working runs that were asked to stop.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn active_runs_in(&self, company: CompanyId) -> Result<Vec<RunId>, StoreError> {
-        self.read("list a company's active runs", move |conn| {
+    pub async fn runs_asked_to_stop(&self) -> Result<Vec<RunId>, StoreError> {
+        self.read("list runs to stop", move |conn| {
             let mut list = conn.prepare_cached(
-                "SELECT id FROM widget_runs WHERE state IN ('queued', 'collecting', 'extracting', 'reporting') AND company_id = ?1",
+                "SELECT id FROM widget_runs WHERE state IN ('queued', 'collecting', 'extracting', 'reporting') AND cancel_asked = 1",
             )?;
-            Ok(list.query_map([&company], |row| row.get(0))?.collect::<Result<_, _>>()?)
+            Ok(list.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
         })
         .await
     }
@@ -86,6 +91,7 @@ impl Store {
 pub(in crate::store) fn left(tx: &Connection, company: &CompanyId, user: &UserId, role: Option<Role>, at: Timestamp) -> Result<(), StoreError> {
     if !role.is_some_and(|role| role.allows(Role::Member)) {
         rest(tx, Some(company), user, PausedReason::MakerLeft, at)?;
+        stop_runs(tx, Some(company), Some(user), at)?;
     }
     withdraw_invitations(tx, Some(company), user, role, at)
 }
@@ -93,7 +99,13 @@ pub(in crate::store) fn left(tx: &Connection, company: &CompanyId, user: &UserId
 /// Somebody is kept out of the appliance.
 pub(in crate::store) fn disabled(tx: &Connection, user: &UserId, at: Timestamp) -> Result<(), StoreError> {
     rest(tx, None, user, PausedReason::MakerDisabled, at)?;
+    stop_runs(tx, None, Some(user), at)?;
     withdraw_invitations(tx, None, user, None, at)
+}
+
+/// A company is no more: nothing runs there.
+pub(in crate::store) fn company_ended(tx: &Connection, company: &CompanyId, at: Timestamp) -> Result<(), StoreError> {
+    stop_runs(tx, Some(company), None, at)
 }
 
 /// Whether whoever made an invitation could make it now.
@@ -110,6 +122,19 @@ fn rest(tx: &Connection, company: Option<&CompanyId>, user: &UserId, why: Paused
          WHERE created_by = ?2 AND (?1 IS NULL OR company_id = ?1) AND deleted_at IS NULL AND paused_reason IS NULL",
     )?
     .execute((company, user, why, at))?;
+    Ok(())
+}
+
+/// Those that wait are over; those at work are marked, so that neither the next step nor the next process goes on with them.
+fn stop_runs(tx: &Connection, company: Option<&CompanyId>, user: Option<&UserId>, at: Timestamp) -> Result<(), StoreError> {
+    let mut list = tx.prepare_cached(
+        "SELECT id, state FROM widget_runs WHERE state IN ('queued', 'collecting', 'extracting', 'reporting')
+         AND (?1 IS NULL OR company_id = ?1) AND (?2 IS NULL OR requested_by = ?2)",
+    )?;
+    let active: Vec<(RunId, RunState)> = list.query_map((company, user), |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+    for (run, state) in active {
+        ask_cancel(tx, &run, state, at)?;
+    }
     Ok(())
 }
 

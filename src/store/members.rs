@@ -86,7 +86,7 @@ impl Store {
         at: Timestamp,
         audit: Entry,
     ) -> Result<MemberChanged, StoreError> {
-        self.write("transfer company", move |tx| {
+        self.write_departure("transfer company", move |tx| {
             if role_of(tx, &company, &by)? != Some(Role::Owner) {
                 return Ok(MemberChanged::NotAllowed);
             }
@@ -108,7 +108,7 @@ impl Store {
     /// # Errors
     /// When it could not be kept.
     pub async fn change_member(&self, change: MemberChange, audit: Entry) -> Result<MemberChanged, StoreError> {
-        self.write("change member", move |tx| {
+        self.write_departure("change member", move |tx| {
             let Some(now) = role_of(tx, &change.company, &change.member)? else { return Ok(MemberChanged::NotThere) };
             let by = role_of(tx, &change.company, &change.by)?;
             let leaves = change.by == change.member && change.role.is_none();

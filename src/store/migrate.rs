@@ -88,6 +88,7 @@ pub fn status(connection: &Connection) -> Result<Vec<MigrationState>, MigrateErr
 pub(super) fn up(connection: &mut Connection, dir: &DataDir, now: Timestamp) -> Result<(), MigrateError> {
     let done = applied(connection)?;
     check(&done, &dir.backups().display().to_string())?;
+    backup::remove_unfinished(dir)?;
     let waiting = &MIGRATIONS[done.len()..];
     if waiting.is_empty() {
         return Ok(());
@@ -195,18 +196,58 @@ mod tests {
         assert!(matches!(open(&folder), Err(OpenError::Migrate(MigrateError::Missing { .. }))));
     }
 
-    #[test]
-    fn an_older_database_is_backed_up_before_it_is_migrated() {
-        let folder = tempfile::tempdir().unwrap();
-        let dir = DataDir::new(folder.path());
+    /// A database that knows only the first migration.
+    fn older(dir: &DataDir) -> Connection {
         let mut connection = super::super::engine::open_writer(&dir.database()).unwrap();
         connection
             .execute_batch("CREATE TABLE schema_migrations (name TEXT PRIMARY KEY, applied_at INTEGER NOT NULL, checksum TEXT NOT NULL) STRICT")
             .unwrap();
         apply(&mut connection, &MIGRATIONS[0], NOW).unwrap();
-        drop(connection);
+        connection
+    }
+
+    fn kept(dir: &DataDir) -> Vec<std::path::PathBuf> {
+        std::fs::read_dir(dir.backups()).unwrap().map(|entry| entry.unwrap().path()).collect()
+    }
+
+    #[test]
+    fn a_start_removes_unfinished_copies_and_leaves_what_else_lies_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = DataDir::new(folder.path());
         drop(open(&folder).unwrap());
-        let kept: Vec<_> = std::fs::read_dir(dir.backups()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        std::fs::create_dir(dir.backups()).unwrap();
+        std::fs::write(dir.backups().join("before-0001_accounts-1.db.unfinished"), "half").unwrap();
+        std::fs::write(dir.backups().join("mine.db.unfinished"), "whole").unwrap();
+        drop(open(&folder).unwrap());
+        assert_eq!(kept(&dir), [dir.backups().join("mine.db.unfinished")]);
+    }
+
+    #[test]
+    fn a_copy_is_made_once_for_what_the_database_holds() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = DataDir::new(folder.path());
+        let connection = older(&dir);
+        let later = |millis| Timestamp::from_millis(NOW.millis() + millis);
+        let first = backup::before_migration(&connection, &dir, MIGRATIONS[1].name, NOW).unwrap();
+        drop(connection);
+        let connection = super::super::engine::open_writer(&dir.database()).unwrap();
+        connection.execute_batch("BEGIN; CREATE TABLE half (a INTEGER); ROLLBACK").unwrap();
+        assert_eq!(backup::before_migration(&connection, &dir, MIGRATIONS[1].name, later(1)).unwrap(), first, "nothing has changed");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        connection.execute_batch("CREATE TABLE more (a INTEGER)").unwrap();
+        let second = backup::before_migration(&connection, &dir, MIGRATIONS[1].name, later(2)).unwrap();
+        assert_eq!(kept(&dir).len(), 2);
+        let more: i64 = Connection::open(second).unwrap().query_row("SELECT count(*) FROM more", [], |row| row.get(0)).unwrap();
+        assert_eq!(more, 0);
+    }
+
+    #[test]
+    fn an_older_database_is_backed_up_before_it_is_migrated() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = DataDir::new(folder.path());
+        drop(older(&dir));
+        drop(open(&folder).unwrap());
+        let kept = kept(&dir);
         assert_eq!(kept.len(), 1);
         let tables: i64 = Connection::open(&kept[0]).unwrap().query_row("SELECT count(*) FROM schema_migrations", [], |row| row.get(0)).unwrap();
         assert_eq!(tables, 1, "the backup holds the schema as it was");

@@ -63,6 +63,7 @@ use rusqlite::Connection;
 use crate::base::clock::Timestamp;
 use crate::base::memory;
 use crate::base::paths::DataDir;
+use crate::base::signal::Nudge;
 use crate::base::vault::Vault;
 
 pub use engine::{InstanceLock, OpenError, refuse_network_file_system};
@@ -83,6 +84,7 @@ struct Inner {
     writer: Writer,
     vectors: VectorScan,
     vault: Vault,
+    stops: Nudge,
     _lock: Option<InstanceLock>,
 }
 
@@ -142,6 +144,7 @@ impl Store {
                 readers: Readers::new(path, readers_max, vault.clone()),
                 vectors: VectorScan::default(),
                 vault,
+                stops: Nudge::default(),
                 _lock: lock,
             }),
         })
@@ -307,6 +310,17 @@ pub(crate) mod testing {
             .await
             .unwrap();
         (user, company)
+    }
+
+    /// Somebody's place in a company.
+    pub(crate) async fn membership(
+        store: &Store,
+        company: &crate::model::ids::CompanyId,
+        user: &crate::model::ids::UserId,
+        role: crate::model::role::Role,
+    ) {
+        let sql = "INSERT OR REPLACE INTO memberships (company_id, user_id, role, created_at) VALUES (?1, ?2, ?3, 0)";
+        execute(store, sql, (company.clone(), user.clone(), role)).await;
     }
 
     /// A document of a company, as a bare row.

@@ -147,13 +147,14 @@ impl Store {
         .await
     }
 
-    /// Moves a working run on. False when it is no longer in the state that the transition leaves.
+    /// Moves a working run on. False when it is no longer in the state that the transition leaves, or was asked to stop.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn advance_run(&self, id: RunId, transition: Transition, mut events: Vec<RunEvent>, now: Timestamp) -> Result<bool, StoreError> {
         self.write("advance run", move |tx| {
-            if !enter(tx, &id, transition)? {
+            let asked = tx.prepare_cached("SELECT 1 FROM widget_runs WHERE id = ?1 AND cancel_asked = 1")?.exists([&id])?;
+            if asked || !enter(tx, &id, transition)? {
                 return Ok(false);
             }
             events.push(RunEvent::State(transition.to()));
@@ -211,15 +212,7 @@ impl Store {
         self.write("cancel run", move |tx| {
             let state: Option<RunState> =
                 tx.query_row("SELECT state FROM widget_runs WHERE company_id = ?1 AND id = ?2", (&company, &id), |row| row.get(0)).optional()?;
-            match state {
-                None => Ok(CancelOutcome::NoSuchRun),
-                Some(RunState::Queued) => end(tx, &id, None, now).map(|_| CancelOutcome::Cancelled),
-                Some(state) if state.is_active() => {
-                    tx.execute("UPDATE widget_runs SET cancel_asked = 1 WHERE id = ?1", [&id])?;
-                    Ok(CancelOutcome::Asked)
-                }
-                Some(over) => Ok(CancelOutcome::AlreadyOver(over)),
-            }
+            state.map_or(Ok(CancelOutcome::NoSuchRun), |state| ask_cancel(tx, &id, state, now))
         })
         .await
     }
@@ -287,6 +280,18 @@ impl Store {
             })
         })
         .await
+    }
+}
+
+/// Asks a run to stop, inside another store method's transaction.
+pub(in crate::store) fn ask_cancel(tx: &Connection, id: &RunId, state: RunState, now: Timestamp) -> Result<CancelOutcome, StoreError> {
+    match state {
+        RunState::Queued => end(tx, id, None, now).map(|_| CancelOutcome::Cancelled),
+        state if state.is_active() => {
+            tx.prepare_cached("UPDATE widget_runs SET cancel_asked = 1 WHERE id = ?1")?.execute([id])?;
+            Ok(CancelOutcome::Asked)
+        }
+        over => Ok(CancelOutcome::AlreadyOver(over)),
     }
 }
 
@@ -491,6 +496,8 @@ mod tests {
         store.queue_run(second.clone()).await.unwrap();
         store.claim_next_run(Turn::anybody(), now).await.unwrap();
         assert_eq!(store.ask_run_cancel(widget.company_id.clone(), second.id.clone(), now).await.unwrap(), CancelOutcome::Asked);
+        let extract = RunState::Collecting.to(RunState::Extracting).unwrap();
+        assert!(!store.advance_run(second.id.clone(), extract, vec![], now).await.unwrap(), "its next step finds the mark");
         let recovered = store.recover_runs(now).await.unwrap();
         assert_eq!(recovered.ended, [second.id], "a restart completes a cancellation");
     }

@@ -37,12 +37,12 @@ pub struct SsoEntry {
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SsoEntered {
-    /// They may come in. The companies in which a group's role ended.
-    In(User, Vec<CompanyId>),
+    /// They may come in.
+    In(User),
     /// They need an account, and none was brought.
     NeedsAccount,
-    /// No group of theirs gives them a place, and nobody else did. Their account, where they have one, and where their place ended.
-    NoPlace(Option<UserId>, Vec<CompanyId>),
+    /// No group of theirs gives them a place, and nobody else did.
+    NoPlace,
     /// The service names no mail address, which an account needs.
     NoMail,
     /// Their address has an account, and nobody says that it is theirs.
@@ -61,7 +61,7 @@ impl Store {
     /// # Errors
     /// When it could not be kept.
     pub async fn enter_by_sso(&self, entry: SsoEntry) -> Result<SsoEntered, StoreError> {
-        self.write("enter by single sign-on", move |tx| enter(tx, &entry)).await
+        self.write_departure("enter by single sign-on", move |tx| enter(tx, &entry)).await
     }
 
     /// Whether there is an account to link to, or one that is linked.
@@ -91,13 +91,13 @@ fn enter(tx: &Connection, entry: &SsoEntry) -> Result<SsoEntered, StoreError> {
     if user.disabled_at.is_some() {
         return Ok(SsoEntered::Disabled);
     }
-    let ended = place(tx, entry, &user.id, &wanted)?;
+    place(tx, entry, &user.id, &wanted)?;
     if !user.system_admin && !has_place(tx, &user.id)? {
-        return Ok(SsoEntered::NoPlace(Some(user.id), ended));
+        return Ok(SsoEntered::NoPlace);
     }
     let used = "UPDATE sso_identities SET last_used_at = ?2 WHERE identity_hash = ?1";
     tx.prepare_cached(used)?.execute((entry.identity.hash(), entry.at))?;
-    Ok(SsoEntered::In(user, ended))
+    Ok(SsoEntered::In(user))
 }
 
 fn linked(conn: &Connection, identity: &SsoIdentity) -> Result<Option<User>, StoreError> {
@@ -124,7 +124,7 @@ fn first_time(tx: &Connection, entry: &SsoEntry, has_group: bool) -> Result<Resu
             () if !identity.email_verified => SsoEntered::AddressNotVerified,
             () if user.system_admin => SsoEntered::AddressOfAdmin,
             () if user.disabled_at.is_some() => SsoEntered::Disabled,
-            () if !has_group && !has_place(tx, &user.id)? => SsoEntered::NoPlace(None, Vec::new()),
+            () if !has_group && !has_place(tx, &user.id)? => SsoEntered::NoPlace,
             () => {
                 link(tx, entry, &user)?;
                 return Ok(Ok(user));
@@ -133,7 +133,7 @@ fn first_time(tx: &Connection, entry: &SsoEntry, has_group: bool) -> Result<Resu
         return Ok(Err(refused));
     }
     if !has_group {
-        return Ok(Err(SsoEntered::NoPlace(None, Vec::new())));
+        return Ok(Err(SsoEntered::NoPlace));
     }
     if !seat_free(tx, entry.seats)? {
         return Ok(Err(SsoEntered::SeatsTaken));
@@ -169,8 +169,8 @@ fn given(conn: &Connection, identity: &SsoIdentity) -> Result<Vec<(CompanyId, Ro
     Ok(greatest_roles(given))
 }
 
-/// Makes the memberships that groups give what the groups say now. What a person gave, and an owner, stays as it is. Returns where a place ended.
-fn place(tx: &Connection, entry: &SsoEntry, user: &UserId, wanted: &[(CompanyId, Role)]) -> Result<Vec<CompanyId>, StoreError> {
+/// Makes the memberships that groups give what the groups say now. What a person gave, and an owner, stays as it is.
+fn place(tx: &Connection, entry: &SsoEntry, user: &UserId, wanted: &[(CompanyId, Role)]) -> Result<(), StoreError> {
     let source = entry.identity.source;
     let mut list = tx.prepare_cached("SELECT company_id FROM sso_memberships WHERE user_id = ?1 AND source = ?2")?;
     let had: Vec<CompanyId> = list.query_map((user, source), |row| row.get(0))?.collect::<Result<_, _>>()?;
@@ -190,7 +190,6 @@ fn place(tx: &Connection, entry: &SsoEntry, user: &UserId, wanted: &[(CompanyId,
             Some(_) => {}
         }
     }
-    let mut ended = Vec::new();
     for company in had.into_iter().filter(|company| !wanted.iter().any(|(still, _)| still == company)) {
         if role_of(tx, &company, user)? == Some(Role::Owner) {
             continue;
@@ -199,9 +198,8 @@ fn place(tx: &Connection, entry: &SsoEntry, user: &UserId, wanted: &[(CompanyId,
         end_keys(tx, user, Some(&company), entry.at)?;
         departures::left(tx, &company, user, None, entry.at)?;
         record(tx, entry, user, &company, None)?;
-        ended.push(company);
     }
-    Ok(ended)
+    Ok(())
 }
 
 fn record(tx: &Connection, entry: &SsoEntry, user: &UserId, company: &CompanyId, role: Option<Role>) -> Result<(), StoreError> {

@@ -131,7 +131,7 @@ impl Store {
         at: Timestamp,
         audit: Entry,
     ) -> Result<UserDisabled, StoreError> {
-        self.write("disable user", move |tx| {
+        self.write_departure("disable user", move |tx| {
             let Some(user) = user_in(tx, &id)? else { return Ok(UserDisabled::NotThere) };
             if disabled == user.disabled_at.is_some() {
                 return Ok(UserDisabled::Done(user));

@@ -1,8 +1,11 @@
-//! When somebody leaves, or a company ends: runs stop, and an admin takes over what goes on resting.
+//! When somebody leaves, or a company ends: the work of their runs stops, and an admin takes over what goes on resting.
+
+use tokio_util::sync::CancellationToken;
 
 use super::{AutomationError, Automations, Viewer, WidgetView};
+use crate::base::signal::Nudge;
 use crate::model::audit::{Actor, Entry};
-use crate::model::ids::{CompanyId, UserId, WidgetId};
+use crate::model::ids::WidgetId;
 use crate::model::session::Origin;
 
 impl Automations {
@@ -23,27 +26,21 @@ impl Automations {
         self.widget(viewer, id).await
     }
 
-    /// Stops every run that somebody who has lost their place asked for, in one company or in all. Returns how many.
+    /// Stops the work of runs that were asked to in the store alone, as part of losing a place. Returns how many.
     ///
     /// # Errors
     /// The store's failure.
-    pub async fn stop_runs_for(&self, user: &UserId, company: Option<&CompanyId>) -> Result<usize, AutomationError> {
-        let runs = self.store().active_runs_for(user.clone(), company.cloned()).await?;
-        for (company, run) in &runs {
-            self.stop_run(company, run).await?;
-        }
-        Ok(runs.len())
+    pub async fn stop_asked(&self) -> Result<usize, AutomationError> {
+        let asked = self.store().runs_asked_to_stop().await?;
+        // One that was claimed a moment ago has no token yet: it looks at its row before it begins.
+        let stops: Vec<_> = asked.iter().filter_map(|run| self.working().get(run).filter(|stop| !stop.is_cancelled()).cloned()).collect();
+        stops.iter().for_each(CancellationToken::cancel);
+        Ok(stops.len())
     }
 
-    /// Stops every run of a company that is no more. Returns how many.
-    ///
-    /// # Errors
-    /// The store's failure.
-    pub async fn stop_runs_in(&self, company: &CompanyId) -> Result<usize, AutomationError> {
-        let runs = self.store().active_runs_in(company.clone()).await?;
-        for run in &runs {
-            self.stop_run(company, run).await?;
-        }
-        Ok(runs.len())
+    /// Wakes whoever calls [`stop_asked`](Self::stop_asked).
+    #[must_use]
+    pub fn stops(&self) -> Nudge {
+        self.store().stops()
     }
 }

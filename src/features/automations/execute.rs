@@ -50,8 +50,10 @@ impl Automations {
     pub(super) async fn execute(&self, run: &Run, stop: &CancellationToken) -> Result<(), Stop> {
         // Asked to stop between the claim and the token's being there: only the row knows.
         let asked = self.store().run(run.company_id.clone(), run.id.clone()).await?.is_none_or(|run| run.cancel_asked);
+        // Queued while whoever pays was losing their place.
+        let may = self.store().may_run(run.company_id.clone(), run.requested_by.clone()).await?;
         let widget = self.store().widget(run.company_id.clone(), run.widget_id.clone()).await?;
-        let Some(widget) = widget.filter(|_| !asked) else { return Err(Stop::Cancelled) };
+        let Some(widget) = widget.filter(|_| may && !asked) else { return Err(Stop::Cancelled) };
         let budget = self.budget(&widget).await?;
         self.store().plan_run_pages(run.id.clone(), budget).await?;
         let reservation = self.reserve(run, &widget, budget).await?;

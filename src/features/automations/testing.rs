@@ -134,6 +134,7 @@ impl Bench {
     /// A member of a new company with this role.
     pub(super) async fn viewer(&self) -> Viewer {
         let (user, company) = crate::store::testing::user_and_company(&self.store).await;
+        crate::store::testing::membership(&self.store, &company, &user, Role::Owner).await;
         Viewer { company, user, role: Role::Owner }
     }
 

@@ -1,5 +1,6 @@
 //! Whole stories: from a draft to a cited report, with whatever can go wrong on the way.
 
+mod departures;
 mod ends;
 mod limits;
 mod stories;

@@ -2,7 +2,6 @@
 
 use super::{SignOn, SignOnError};
 use crate::model::audit::{Actor, Entry, Outcome};
-use crate::model::ids::{CompanyId, UserId};
 use crate::model::session::Origin;
 use crate::model::sso::SsoIdentity;
 use crate::model::user::{DisplayName, Email};
@@ -49,18 +48,9 @@ impl EntryRefused {
     }
 }
 
-/// Somebody who came in by another service, and where their place ended by it.
-#[derive(Debug)]
-pub struct Came {
-    /// In, or asked for a second factor, or why neither.
-    pub login: Result<Login, SignOnError>,
-    /// Whose places ended, and in which companies: what they set going there is to be stopped.
-    pub ended: Option<(UserId, Vec<CompanyId>)>,
-}
-
 impl SignOn {
     /// Lets somebody in whom another service knows.
-    pub(super) async fn enter(&self, identity: SsoIdentity, vouched: Vouched, origin: Origin) -> Result<Came, SignOnError> {
+    pub(super) async fn enter(&self, identity: SsoIdentity, vouched: Vouched, origin: Origin) -> Result<Login, SignOnError> {
         let known = self.inner.store.has_account_for(identity.clone()).await?;
         let mut new_user = None;
         if !known && let Some(email) = &identity.email {
@@ -80,26 +70,22 @@ impl SignOn {
         Ok(self.inner.store.enter_by_sso(entry).await?)
     }
 
-    async fn told(&self, entered: SsoEntered, identity: SsoIdentity, vouched: Vouched, origin: Origin) -> Result<Came, SignOnError> {
-        let (refused, ended) = match entered {
-            SsoEntered::In(user, ended) => {
-                let id = user.id.clone();
-                let login = self.inner.auth.after_elsewhere(user, vouched, origin).await.map_err(SignOnError::from);
-                return Ok(Came { login, ended: Some((id, ended)).filter(|(_, ended)| !ended.is_empty()) });
-            }
-            SsoEntered::NoPlace(user, ended) => (EntryRefused::NoPlace, user.map(|user| (user, ended))),
+    async fn told(&self, entered: SsoEntered, identity: SsoIdentity, vouched: Vouched, origin: Origin) -> Result<Login, SignOnError> {
+        let refused = match entered {
+            SsoEntered::In(user) => return Ok(self.inner.auth.after_elsewhere(user, vouched, origin).await?),
+            SsoEntered::NoPlace => EntryRefused::NoPlace,
             // Between two looks an account of this address was made.
-            SsoEntered::NeedsAccount | SsoEntered::AddressNotVerified => (EntryRefused::AddressNotVerified, None),
-            SsoEntered::NoMail => (EntryRefused::NoMail, None),
-            SsoEntered::AddressOfAdmin => (EntryRefused::AddressOfAdmin, None),
-            SsoEntered::Disabled => (EntryRefused::Disabled, None),
-            SsoEntered::SeatsTaken => (EntryRefused::SeatsTaken, None),
+            SsoEntered::NeedsAccount | SsoEntered::AddressNotVerified => EntryRefused::AddressNotVerified,
+            SsoEntered::NoMail => EntryRefused::NoMail,
+            SsoEntered::AddressOfAdmin => EntryRefused::AddressOfAdmin,
+            SsoEntered::Disabled => EntryRefused::Disabled,
+            SsoEntered::SeatsTaken => EntryRefused::SeatsTaken,
         };
         let object = identity.email.as_ref().map_or("unknown account", Email::as_str).to_owned();
         let entry = Entry::new(self.inner.seams.now(), Actor::User(None), "auth.login", object).from(origin.address);
         let entry = entry.outcome(Outcome::Refused).detail(serde_json::json!({"by": vouched.by, "reason": refused.code()}));
         self.inner.store.record_audit(entry).await?;
-        Ok(Came { login: Err(refused.into()), ended })
+        Err(refused.into())
     }
 
     async fn new_user(&self, email: &Email, identity: &SsoIdentity) -> Result<NewUser, SignOnError> {

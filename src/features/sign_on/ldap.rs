@@ -1,11 +1,11 @@
 //! Signing in with the password of the directory.
 
-use super::entering::Came;
 use super::{SignOn, SignOnError};
 use crate::base::secret::{Secret, sha256};
 use crate::model::session::Origin;
 use crate::model::sso::SsoSource;
 use crate::services::auth::limits::Key;
+use crate::services::auth::second_step::Login;
 use crate::services::auth::{LoginError, Vouched};
 use crate::services::sso::{Ldap, LdapError};
 
@@ -52,7 +52,7 @@ impl SignOn {
     ///
     /// # Errors
     /// See [`SignOnError`].
-    pub async fn sign_in_ldap(&self, user: &str, password: &Secret<String>, origin: Origin) -> Result<Came, SignOnError> {
+    pub async fn sign_in_ldap(&self, user: &str, password: &Secret<String>, origin: Origin) -> Result<Login, SignOnError> {
         let ldap = self.ldap().ok_or(SignOnError::NotSet)?;
         let account = sha256(format!("ldap:{}", user.trim().to_lowercase()).as_bytes());
         let keys = [Key::AccountAtAddress(account, origin.address), Key::Address(origin.address), Key::Account(account)];

@@ -20,7 +20,7 @@ use crate::services::licensing::Licensing;
 use crate::services::sso::{LdapError, Oidc, OidcError, OidcProbe};
 use crate::store::{Store, StoreError};
 
-pub use entering::{Came, EntryRefused};
+pub use entering::EntryRefused;
 pub use groups::{GroupRoleDraft, GroupRoleError};
 pub use ldap::LdapSignOn;
 pub use oidc::{Begun, ProviderAnswer};

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::entering::Came;
 use super::{OidcSignOn, SignOn, SignOnError};
 use crate::base::secret::{Secret, new_token, sha256};
 use crate::base::text::truncate;
@@ -13,6 +12,7 @@ use crate::model::session::Origin;
 use crate::model::sso::SsoSource;
 use crate::services::auth::Vouched;
 use crate::services::auth::limits::Key;
+use crate::services::auth::second_step::Login;
 use crate::services::sso::OidcError;
 
 /// How long somebody may take at the provider.
@@ -63,7 +63,7 @@ impl SignOn {
     ///
     /// # Errors
     /// See [`SignOnError`].
-    pub async fn finish_oidc(&self, secret: &Secret<String>, answer: ProviderAnswer, origin: Origin) -> Result<Came, SignOnError> {
+    pub async fn finish_oidc(&self, secret: &Secret<String>, answer: ProviderAnswer, origin: Origin) -> Result<Login, SignOnError> {
         let oidc = self.inner.oidc.as_ref().ok_or(SignOnError::NotSet)?;
         let taken = self.inner.store.take_sso(sha256(secret.expose().as_bytes()), self.inner.seams.now()).await?;
         let began_at = taken.ok_or(SignOnError::Ended)?;

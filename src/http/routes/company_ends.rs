@@ -189,7 +189,6 @@ async fn delete(
     ValidJson(request): ValidJson<DeletionRequest>,
 ) -> Result<StatusCode, ApiError> {
     state.care.delete(&member.caller, &member.company, &request.name, &origin).await?;
-    state.automations.stop_runs_in(&member.company.id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

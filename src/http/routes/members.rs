@@ -100,10 +100,7 @@ async fn change(
     RequestOrigin(origin): RequestOrigin,
     ValidJson(request): ValidJson<MemberRequest>,
 ) -> Result<StatusCode, ApiError> {
-    state.members.set_role(&member.caller, &member.company.id, path.user.clone(), request.role, &origin).await?;
-    if !request.role.allows(Role::Member) {
-        state.automations.stop_runs_for(&path.user, Some(&member.company.id)).await?;
-    }
+    state.members.set_role(&member.caller, &member.company.id, path.user, request.role, &origin).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -122,8 +119,7 @@ async fn remove(
     Ids(path): Ids<MemberPath>,
     RequestOrigin(origin): RequestOrigin,
 ) -> Result<StatusCode, ApiError> {
-    state.members.remove(&member.caller, &member.company.id, path.user.clone(), &origin).await?;
-    state.automations.stop_runs_for(&path.user, Some(&member.company.id)).await?;
+    state.members.remove(&member.caller, &member.company.id, path.user, &origin).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

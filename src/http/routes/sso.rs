@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use super::auth::{BUSY_RETRY, SecondStepView, SessionKind, SessionView, login_response};
 use crate::base::secret::Secret;
 use crate::base::text::sentence;
-use crate::features::sign_on::{Came, EntryRefused, ProviderAnswer, SignOnError};
+use crate::features::sign_on::{EntryRefused, ProviderAnswer, SignOnError};
 use crate::http::caller::{RequestOrigin, cookie_value};
 use crate::http::errors::ErrorEnvelope;
 use crate::http::extract::ValidJson;
@@ -117,25 +117,15 @@ async fn directory(
     RequestOrigin(origin): RequestOrigin,
     ValidJson(request): ValidJson<DirectoryRequest>,
 ) -> Result<Response, ApiError> {
-    let came = state.sign_on.sign_in_ldap(&request.user, &Secret::new(request.password), origin).await?;
-    came_response(&state, request.session, came).await
+    let login = state.sign_on.sign_in_ldap(&request.user, &Secret::new(request.password), origin).await?;
+    login_response(&state, request.session, login)
 }
 
 async fn finished(state: &AppState, headers: &HeaderMap, answer: ProviderAnswer, kind: SessionKind, origin: Origin) -> Result<Response, ApiError> {
     let secret = cookie_value(headers, state.facts.sso_cookie()).map(|secret| Secret::new(secret.to_owned()));
     let secret = secret.ok_or(SignOnError::Ended)?;
-    let came = state.sign_on.finish_oidc(&secret, answer, origin).await?;
-    came_response(state, kind, came).await
-}
-
-/// Answers somebody whom another service knows; what they set going where their place ended is stopped.
-async fn came_response(state: &AppState, kind: SessionKind, came: Came) -> Result<Response, ApiError> {
-    if let Some((user, companies)) = &came.ended {
-        for company in companies {
-            state.automations.stop_runs_for(user, Some(company)).await?;
-        }
-    }
-    login_response(state, kind, came.login?)
+    let login = state.sign_on.finish_oidc(&secret, answer, origin).await?;
+    login_response(state, kind, login)
 }
 
 fn sso_cookie(state: &AppState, secret: &str, seconds: u64) -> Result<HeaderValue, ApiError> {

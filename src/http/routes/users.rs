@@ -97,10 +97,7 @@ async fn change(
     RequestOrigin(origin): RequestOrigin,
     ValidJson(request): ValidJson<AccountRequest>,
 ) -> Result<StatusCode, ApiError> {
-    state.members.set_disabled(&caller, path.user.clone(), request.disabled, &origin).await?;
-    if request.disabled {
-        state.automations.stop_runs_for(&path.user, None).await?;
-    }
+    state.members.set_disabled(&caller, path.user, request.disabled, &origin).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
