@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::audit::append_audit;
+use super::sso_entries::person_gave;
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
 use crate::model::audit::Entry;
@@ -61,6 +62,7 @@ impl Store {
                 tx.query_row("SELECT EXISTS (SELECT 1 FROM companies WHERE id = ?1 AND deleted_at IS NULL)", [&company], |row| row.get(0))?;
             if there {
                 insert_membership(tx, &company, &user, role, at)?;
+                person_gave(tx, &company, &user)?;
                 append_audit(tx, &audit)?;
             }
             Ok(there)

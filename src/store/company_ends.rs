@@ -38,6 +38,7 @@ const PURGED: &[(&str, &str)] = &[
     ("api_keys", "company_id = ?1"),
     ("sso_group_roles", "company_id = ?1"),
     ("sso_memberships", "company_id = ?1"),
+    ("sso_kept_out", "company_id = ?1"),
     ("memberships", "company_id = ?1"),
     ("chunk_sequences", "company_id = ?1"),
 ];

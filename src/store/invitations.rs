@@ -8,6 +8,7 @@ use super::departures::inviter_still_may;
 use super::mail::{NewMail, insert_mail};
 use super::members::role_of;
 use super::sessions::insert_session;
+use super::sso_entries::person_gave;
 use super::users::{NewUser, insert_user, seat_free, user_in};
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
@@ -177,6 +178,7 @@ fn accept(tx: &Connection, token_hash: [u8; 32], accepter: &Accepter, seats: Opt
     tx.prepare_cached("UPDATE invitations SET accepted_at = ?2, accepted_by = ?3 WHERE id = ?1")?.execute((&invitation.id, at, &user.id))?;
     if role_of(tx, &invitation.company, &user.id)?.is_none() {
         insert_membership(tx, &invitation.company, &user.id, invitation.role, at)?;
+        person_gave(tx, &invitation.company, &user.id)?;
     }
     let entry = Entry::new(at, Actor::User(Some(user.id.clone())), "invitation.accepted", invitation.id.as_str())
         .in_company(invitation.company.clone())

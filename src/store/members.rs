@@ -6,6 +6,7 @@ use super::api_keys::end_keys;
 use super::audit::append_audit;
 use super::companies::insert_membership;
 use super::departures;
+use super::sso_entries::{person_gave, person_removed};
 use super::users::{USER_COLUMNS, read_user, user_in};
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
@@ -97,6 +98,8 @@ impl Store {
             insert_membership(tx, &company, &to, Role::Owner, at)?;
             insert_membership(tx, &company, &by, Role::Admin, at)?;
             departures::left(tx, &company, &by, Some(Role::Admin), at)?;
+            person_gave(tx, &company, &to)?;
+            person_gave(tx, &company, &by)?;
             append_audit(tx, &audit)?;
             Ok(MemberChanged::Done)
         })
@@ -120,11 +123,15 @@ impl Store {
                 return Ok(MemberChanged::LastOwner);
             }
             match change.role {
-                Some(role) => insert_membership(tx, &change.company, &change.member, role, change.at)?,
+                Some(role) => {
+                    insert_membership(tx, &change.company, &change.member, role, change.at)?;
+                    person_gave(tx, &change.company, &change.member)?;
+                }
                 None => {
                     tx.prepare_cached("DELETE FROM memberships WHERE company_id = ?1 AND user_id = ?2")?
                         .execute((&change.company, &change.member))?;
                     end_keys(tx, &change.member, Some(&change.company), change.at)?;
+                    person_removed(tx, &change.company, &change.member, change.at)?;
                 }
             }
             departures::left(tx, &change.company, &change.member, change.role, change.at)?;

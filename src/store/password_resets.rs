@@ -77,6 +77,8 @@ impl Store {
             tx.execute("DELETE FROM password_resets WHERE user_id = ?1 AND used_at IS NULL", [&user.id])?;
             // What is lost with a device, or waits for a mail server that is gone, must not keep the last admin out.
             remove_factors_in(tx, &user.id)?;
+            // Another service opens no admin's account.
+            tx.execute("DELETE FROM sso_identities WHERE user_id = ?1", [&user.id])?;
             mark_verified(tx, &user.id, at)?;
             tx.execute(
                 "INSERT INTO password_resets (id, user_id, token_hash, made_by, created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",

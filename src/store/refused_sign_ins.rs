@@ -10,6 +10,7 @@ use super::audit::append_audit;
 use super::{Store, StoreError};
 use crate::base::clock::Timestamp;
 use crate::model::audit::{Actor, Entry, Outcome};
+use crate::model::sso::SsoSource;
 
 /// What repeats within this time is told together.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -21,42 +22,60 @@ const ANY_ACCOUNT: &str = "various accounts";
 const CLOSED_AT_ONCE: u32 = 100;
 const ACTION: &str = "auth.login";
 
+/// A sign-in that was refused.
+#[derive(Clone, Debug)]
+pub struct RefusedSignIn {
+    /// The account, as the audit log names it.
+    pub object: String,
+    /// Where it came from, as networks are counted.
+    pub network: Option<IpAddr>,
+    /// Where it came from.
+    pub address: Option<IpAddr>,
+    /// The service that was asked, and why it opens nothing; `None`: a password of one's own.
+    pub elsewhere: Option<(SsoSource, &'static str)>,
+    /// Now.
+    pub at: Timestamp,
+}
+
 /// What is counted together.
 struct Counted {
     object: String,
     network: String,
+    service: String,
+    reason: String,
     repeated: u32,
     first_at: Timestamp,
     last_at: Timestamp,
 }
 
 impl Store {
-    /// Records a refused sign-in: as a row of its own when it is the first of its account and network in a minute, else by its count.
+    /// Records a refused sign-in: as a row of its own when it is the first of its account, network, service and reason in a minute, else by its count.
     ///
     /// # Errors
     /// When it could not be kept.
-    pub async fn record_refused_sign_in(
-        &self,
-        object: String,
-        network: Option<IpAddr>,
-        address: Option<IpAddr>,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+    pub async fn record_refused_sign_in(&self, refused: RefusedSignIn) -> Result<(), StoreError> {
         self.write("record a refused sign-in", move |tx| {
+            let RefusedSignIn { object, network, address, elsewhere, at: now } = refused.clone();
             close_ended(tx, now)?;
             let network = network.map(|network| network.to_string()).unwrap_or_default();
+            let (service, reason) = elsewhere.map_or(("", ""), |(service, reason)| (service.as_str(), reason));
             let open: u32 = tx.prepare_cached("SELECT count(*) FROM refused_sign_ins")?.query_row([], |row| row.get(0))?;
-            if repeats(tx, &object, &network, now)? {
+            if repeats(tx, [&object, &network, service, reason], now)? {
                 return Ok(());
             }
             let apart = open < APART_MAX;
             let (object, network, address) = if apart { (object, network, address) } else { (ANY_ACCOUNT.to_owned(), String::new(), None) };
-            if !apart && repeats(tx, &object, &network, now)? {
+            let (service, reason) = if apart { (service, reason) } else { ("", "") };
+            if !apart && repeats(tx, [&object, &network, service, reason], now)? {
                 return Ok(());
             }
-            tx.prepare_cached("INSERT INTO refused_sign_ins (object, network, repeated, first_at, last_at, ends_at) VALUES (?1, ?2, 0, ?3, ?3, ?4)")?
-                .execute((&object, &network, now, now.plus(WINDOW)))?;
-            append_audit(tx, &Entry::new(now, Actor::User(None), ACTION, object).from(address).outcome(Outcome::Refused))
+            tx.prepare_cached(
+                "INSERT INTO refused_sign_ins (object, network, service, reason, repeated, first_at, last_at, ends_at)
+                 VALUES (?1, ?2, ?3, ?4, 0, ?5, ?5, ?6)",
+            )?
+            .execute((&object, &network, service, reason, now, now.plus(WINDOW)))?;
+            let entry = Entry::new(now, Actor::User(None), ACTION, object).from(address).outcome(Outcome::Refused);
+            append_audit(tx, &if service.is_empty() { entry } else { entry.detail(json!({"by": service, "reason": reason})) })
         })
         .await
     }
@@ -76,24 +95,30 @@ impl Store {
 }
 
 /// Counts a refusal to those of its window, if there is one.
-fn repeats(tx: &Connection, object: &str, network: &str, now: Timestamp) -> Result<bool, StoreError> {
-    let sql = "UPDATE refused_sign_ins SET repeated = repeated + 1, last_at = max(last_at, ?3) WHERE object = ?1 AND network = ?2 RETURNING 1";
-    Ok(tx.prepare_cached(sql)?.query_row((object, network, now), |_| Ok(())).optional()?.is_some())
+fn repeats(tx: &Connection, of: [&str; 4], now: Timestamp) -> Result<bool, StoreError> {
+    let sql = "UPDATE refused_sign_ins SET repeated = repeated + 1, last_at = max(last_at, ?5)
+               WHERE object = ?1 AND network = ?2 AND service = ?3 AND reason = ?4 RETURNING 1";
+    let [object, network, service, reason] = of;
+    Ok(tx.prepare_cached(sql)?.query_row((object, network, service, reason, now), |_| Ok(())).optional()?.is_some())
 }
 
 fn close_ended(tx: &Connection, now: Timestamp) -> Result<usize, StoreError> {
     let ended: Vec<Counted> = tx
         .prepare_cached(
-            "DELETE FROM refused_sign_ins WHERE (object, network) IN
-               (SELECT object, network FROM refused_sign_ins WHERE ends_at <= ?1 ORDER BY ends_at LIMIT ?2)
-             RETURNING object, network, repeated, first_at, last_at",
+            "DELETE FROM refused_sign_ins WHERE (object, network, service, reason) IN
+               (SELECT object, network, service, reason FROM refused_sign_ins WHERE ends_at <= ?1 ORDER BY ends_at LIMIT ?2)
+             RETURNING object, network, service, reason, repeated, first_at, last_at",
         )?
         .query_map((now, CLOSED_AT_ONCE), |row| {
-            Ok(Counted { object: row.get(0)?, network: row.get(1)?, repeated: row.get(2)?, first_at: row.get(3)?, last_at: row.get(4)? })
+            let (object, network, service, reason) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+            Ok(Counted { object, network, service, reason, repeated: row.get(4)?, first_at: row.get(5)?, last_at: row.get(6)? })
         })?
         .collect::<Result<_, _>>()?;
     for counted in ended.iter().filter(|counted| counted.repeated > 0) {
-        let detail = json!({"repeated": counted.repeated, "from": counted.first_at, "until": counted.last_at, "network": counted.network});
+        let mut detail = json!({"repeated": counted.repeated, "from": counted.first_at, "until": counted.last_at, "network": counted.network});
+        if !counted.service.is_empty() {
+            (detail["by"], detail["reason"]) = (json!(counted.service), json!(counted.reason));
+        }
         let entry = Entry::new(now, Actor::User(None), ACTION, counted.object.as_str()).from(counted.network.parse().ok());
         append_audit(tx, &entry.outcome(Outcome::Refused).detail(detail))?;
     }
@@ -108,7 +133,8 @@ mod tests {
 
     async fn refuse(store: &Store, object: &str, network: &str, seconds: i64) {
         let network = network.parse().ok();
-        store.record_refused_sign_in(object.into(), network, network, Timestamp::from_millis(seconds * 1_000)).await.unwrap();
+        let at = Timestamp::from_millis(seconds * 1_000);
+        store.record_refused_sign_in(RefusedSignIn { object: object.into(), network, address: network, elsewhere: None, at }).await.unwrap();
     }
 
     async fn rows(store: &Store) -> Vec<AuditRow> {
@@ -137,6 +163,23 @@ mod tests {
         assert_eq!((&detail["from"], &detail["until"]), (&json!(at(0)), &json!(at(49_000))));
         assert_eq!(store.close_refused_sign_ins(at(999_000)).await.unwrap(), 2, "those that came once have been told");
         assert_eq!(rows(&store).await.len(), 4);
+    }
+
+    #[tokio::test]
+    async fn what_a_service_refuses_is_counted_by_service_and_reason() {
+        let (store, _folder) = testing::store();
+        let at = Timestamp::from_millis(1_000);
+        for (source, reason) in [(SsoSource::Oidc, "token"), (SsoSource::Oidc, "declined"), (SsoSource::Ldap, "token")].into_iter().cycle().take(30) {
+            let elsewhere = Some((source, reason));
+            store.record_refused_sign_in(RefusedSignIn { object: "usr_a".into(), network: None, address: None, elsewhere, at }).await.unwrap();
+        }
+        assert_eq!(rows(&store).await.len(), 3);
+        assert_eq!(store.close_refused_sign_ins(Timestamp::from_millis(70_000)).await.unwrap(), 3);
+        let details: Vec<serde_json::Value> = rows(&store).await.iter().map(|row| serde_json::from_str(&row.detail_json).unwrap()).collect();
+        for (by, reason) in [("oidc", "token"), ("oidc", "declined"), ("ldap", "token")] {
+            let of: Vec<_> = details.iter().filter(|detail| detail["by"] == by && detail["reason"] == reason).collect();
+            assert_eq!((of.len(), &of[0]["repeated"], &of[1]["repeated"]), (2, &json!(null), &json!(9)));
+        }
     }
 
     #[tokio::test]

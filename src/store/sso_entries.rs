@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use rusqlite::{Connection, OptionalExtension};
 
+use super::addresses::mark_verified;
 use super::api_keys::end_keys;
 use super::audit::append_audit;
 use super::companies::insert_membership;
@@ -45,7 +46,7 @@ pub enum SsoEntered {
     NoPlace,
     /// The service names no mail address, which an account needs.
     NoMail,
-    /// Their address has an account, and nobody says that it is theirs.
+    /// Nobody says that the address is theirs, or it has an account whose holder has not shown that it is theirs.
     AddressNotVerified,
     /// Their address is that of a system admin's account, which no other service opens.
     AddressOfAdmin,
@@ -77,6 +78,32 @@ impl Store {
         })
         .await
     }
+
+    /// Who signed in at the directory last with the name of this hash.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn user_of_directory_name(&self, name_hash: [u8; 32]) -> Result<Option<User>, StoreError> {
+        self.read("look for a name of the directory", move |conn| {
+            let sql = "SELECT user_id FROM sso_identities WHERE name_hash = ?1 ORDER BY last_used_at DESC LIMIT 1";
+            let id: Option<UserId> = conn.prepare_cached(sql)?.query_row([name_hash], |row| row.get(0)).optional()?;
+            id.map_or(Ok(None), |id| user_in(conn, &id))
+        })
+        .await
+    }
+
+    /// Keeps with which name an identity signed in at the directory. One that is not linked has none.
+    ///
+    /// # Errors
+    /// When it could not be kept.
+    pub async fn keep_directory_name(&self, identity_hash: [u8; 32], name_hash: [u8; 32]) -> Result<(), StoreError> {
+        self.write("keep a name of the directory", move |tx| {
+            let sql = "UPDATE sso_identities SET name_hash = ?2 WHERE identity_hash = ?1 AND name_hash IS NOT ?2";
+            tx.prepare_cached(sql)?.execute((identity_hash, name_hash))?;
+            Ok(())
+        })
+        .await
+    }
 }
 
 fn enter(tx: &Connection, entry: &SsoEntry) -> Result<SsoEntered, StoreError> {
@@ -91,8 +118,12 @@ fn enter(tx: &Connection, entry: &SsoEntry) -> Result<SsoEntered, StoreError> {
     if user.disabled_at.is_some() {
         return Ok(SsoEntered::Disabled);
     }
+    // Somebody who was linked as a person like others and has become an admin since.
+    if user.system_admin {
+        return Ok(SsoEntered::AddressOfAdmin);
+    }
     place(tx, entry, &user.id, &wanted)?;
-    if !user.system_admin && !has_place(tx, &user.id)? {
+    if !has_place(tx, &user.id)? {
         return Ok(SsoEntered::NoPlace);
     }
     let used = "UPDATE sso_identities SET last_used_at = ?2 WHERE identity_hash = ?1";
@@ -112,8 +143,9 @@ fn account_of_address(conn: &Connection, identity: &SsoIdentity) -> Result<Optio
     Ok(conn.prepare_cached(&sql)?.query_row([email], read_user).optional()?)
 }
 
-/// Somebody who was not here by this service before: the account of their address is linked if the service vouches for the address, and one is made
-/// if a group gives them a place.
+/// Somebody who was not here by this service before: the account of their address is linked if the service vouches for the address and the account's
+/// holder has shown that it is theirs, and one is made if the service vouches for the address and a group gives them a place. Else whoever claims
+/// another's address first would hold the account into which its owner comes later.
 fn first_time(tx: &Connection, entry: &SsoEntry, has_group: bool) -> Result<Result<User, SsoEntered>, StoreError> {
     let SsoEntry { identity, new_user, .. } = entry;
     if identity.email.is_none() {
@@ -124,6 +156,7 @@ fn first_time(tx: &Connection, entry: &SsoEntry, has_group: bool) -> Result<Resu
             () if !identity.email_verified => SsoEntered::AddressNotVerified,
             () if user.system_admin => SsoEntered::AddressOfAdmin,
             () if user.disabled_at.is_some() => SsoEntered::Disabled,
+            () if !is_verified(tx, &user.id)? => SsoEntered::AddressNotVerified,
             () if !has_group && !has_place(tx, &user.id)? => SsoEntered::NoPlace,
             () => {
                 link(tx, entry, &user)?;
@@ -134,6 +167,9 @@ fn first_time(tx: &Connection, entry: &SsoEntry, has_group: bool) -> Result<Resu
     }
     if !has_group {
         return Ok(Err(SsoEntered::NoPlace));
+    }
+    if !identity.email_verified {
+        return Ok(Err(SsoEntered::AddressNotVerified));
     }
     if !seat_free(tx, entry.seats)? {
         return Ok(Err(SsoEntered::SeatsTaken));
@@ -147,13 +183,17 @@ fn first_time(tx: &Connection, entry: &SsoEntry, has_group: bool) -> Result<Resu
     Ok(Ok(user))
 }
 
+fn is_verified(tx: &Connection, user: &UserId) -> Result<bool, StoreError> {
+    let sql = "SELECT email_verified_at IS NOT NULL FROM users WHERE id = ?1";
+    Ok(tx.prepare_cached(sql)?.query_row([user], |row| row.get(0))?)
+}
+
 fn link(tx: &Connection, entry: &SsoEntry, user: &User) -> Result<(), StoreError> {
     let SsoEntry { identity, at, .. } = entry;
     tx.prepare_cached("INSERT INTO sso_identities (identity_hash, source, user_id, created_at, last_used_at) VALUES (?1, ?2, ?3, ?4, ?4)")?
         .execute((identity.hash(), identity.source, &user.id, at))?;
-    if identity.email_verified {
-        tx.prepare_cached("UPDATE users SET email_verified_at = ?2 WHERE id = ?1 AND email_verified_at IS NULL")?.execute((&user.id, at))?;
-    }
+    // The service vouches for it: see `first_time`.
+    mark_verified(tx, &user.id, *at)?;
     let linked = Entry::new(*at, Actor::User(Some(user.id.clone())), "sso.linked", user.id.as_str()).from(entry.address);
     append_audit(tx, &linked.detail(serde_json::json!({"by": identity.source, "issuer": identity.issuer})))
 }
@@ -169,13 +209,15 @@ fn given(conn: &Connection, identity: &SsoIdentity) -> Result<Vec<(CompanyId, Ro
     Ok(greatest_roles(given))
 }
 
-/// Makes the memberships that groups give what the groups say now. What a person gave, and an owner, stays as it is.
+/// Makes the memberships that groups give what the groups say now. What a person gave, and an owner, stays as it is, and where a person removed them
+/// they stay out.
 fn place(tx: &Connection, entry: &SsoEntry, user: &UserId, wanted: &[(CompanyId, Role)]) -> Result<(), StoreError> {
     let source = entry.identity.source;
     let mut list = tx.prepare_cached("SELECT company_id FROM sso_memberships WHERE user_id = ?1 AND source = ?2")?;
     let had: Vec<CompanyId> = list.query_map((user, source), |row| row.get(0))?.collect::<Result<_, _>>()?;
     for (company, role) in wanted {
         match role_of(tx, company, user)? {
+            None if is_kept_out(tx, company, user)? => {}
             None => {
                 insert_membership(tx, company, user, *role, entry.at)?;
                 let mark = "INSERT INTO sso_memberships (company_id, user_id, source) VALUES (?1, ?2, ?3)";
@@ -212,4 +254,24 @@ fn has_place(conn: &Connection, user: &UserId) -> Result<bool, StoreError> {
     let sql = "SELECT EXISTS (SELECT 1 FROM memberships JOIN companies ON companies.id = memberships.company_id
                  WHERE memberships.user_id = ?1 AND companies.deleted_at IS NULL)";
     Ok(conn.prepare_cached(sql)?.query_row([user], |row| row.get(0))?)
+}
+
+fn is_kept_out(conn: &Connection, company: &CompanyId, user: &UserId) -> Result<bool, StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM sso_kept_out WHERE company_id = ?1 AND user_id = ?2)";
+    Ok(conn.prepare_cached(sql)?.query_row((company, user), |row| row.get(0))?)
+}
+
+/// A person gave somebody a role: from now on no group takes or changes it. Inside another store method's transaction.
+pub(in crate::store) fn person_gave(tx: &Connection, company: &CompanyId, user: &UserId) -> Result<(), StoreError> {
+    tx.prepare_cached("DELETE FROM sso_memberships WHERE company_id = ?1 AND user_id = ?2")?.execute((company, user))?;
+    tx.prepare_cached("DELETE FROM sso_kept_out WHERE company_id = ?1 AND user_id = ?2")?.execute((company, user))?;
+    Ok(())
+}
+
+/// A person ended somebody's membership: no group brings them back until a person does. Inside another store method's transaction.
+pub(in crate::store) fn person_removed(tx: &Connection, company: &CompanyId, user: &UserId, at: Timestamp) -> Result<(), StoreError> {
+    let sql =
+        "INSERT INTO sso_kept_out (company_id, user_id, at) VALUES (?1, ?2, ?3) ON CONFLICT (company_id, user_id) DO UPDATE SET at = excluded.at";
+    tx.prepare_cached(sql)?.execute((company, user, at))?;
+    Ok(())
 }

@@ -36,6 +36,7 @@ mod service_manager;
 mod setup;
 mod sign_on;
 mod sign_on_ldap;
+mod sign_on_people;
 mod site;
 mod streams;
 mod web;

@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use ring::digest::{SHA256, SHA512, digest};
@@ -85,6 +86,8 @@ struct Shared {
     asked: Mutex<Vec<String>>,
     /// Replaces the answer of a path.
     replaced: Mutex<HashMap<String, (u16, String)>>,
+    /// How long it thinks before it says what it is.
+    slow: Mutex<Duration>,
     address: SocketAddr,
     stopped: AtomicBool,
 }
@@ -109,6 +112,7 @@ impl Provider {
             grants: Mutex::default(),
             asked: Mutex::default(),
             replaced: Mutex::default(),
+            slow: Mutex::default(),
             address: listener.local_addr().unwrap(),
             stopped: AtomicBool::new(false),
         });
@@ -155,6 +159,10 @@ impl Provider {
 
     pub fn replace(&self, path: &str, status: u16, body: &str) {
         self.0.replaced.lock().unwrap().insert(path.into(), (status, body.into()));
+    }
+
+    pub fn slow(&self, slow: Duration) {
+        *self.0.slow.lock().unwrap() = slow;
     }
 
     pub fn restore(&self) {
@@ -209,6 +217,10 @@ fn serve(connection: TcpStream, shared: &Shared) -> std::io::Result<()> {
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
     shared.asked.lock().unwrap().push(path.clone());
+    if path.ends_with("/openid-configuration") {
+        let slow = *shared.slow.lock().unwrap();
+        std::thread::sleep(slow);
+    }
     let replaced = shared.replaced.lock().unwrap().get(&path).cloned();
     let (status, body) = replaced.unwrap_or_else(|| answer(shared, &path, &headers, &body));
     let mut connection = connection;

@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 use crate::app::{EMAIL, TestApp, User};
 use crate::directory::{ACCOUNT, ACCOUNT_PASSWORD, BASE, Directory};
 
+/// Only administrators write addresses into the directory.
+const TRUSTED: (&str, &str) = ("ONSITE_LDAP_MAIL_TRUSTED", "1");
+
 async fn start(url: &str, authority: Option<&str>, settings: &[(&str, &str)]) -> (TestApp, String) {
     let mut all = vec![
         ("ONSITE_LDAP_URL", url),
@@ -49,7 +52,7 @@ fn code((status, answer): &(StatusCode, Value)) -> (u16, &str) {
 async fn a_directorys_password_brings_somebody_in_over_tls_and_starttls() {
     let directory = Directory::start();
     for url in [format!("ldaps://localhost:{}", directory.tls.port()), format!("ldap://localhost:{}", directory.plain.port())] {
-        let (app, company) = start(&url, Some(&directory.authority()), &[]).await;
+        let (app, company) = start(&url, Some(&directory.authority()), &[TRUSTED]).await;
         let tested = app.user.post("/api/system-admin/sign-on/test", json!({ "source": "ldap" })).await;
         assert_eq!(tested["works"], true, "{url}: {tested}");
         assert_eq!(User::anonymous(&app.user.base).get("/api/session").await["ldap"], "company directory");
@@ -103,15 +106,38 @@ async fn a_group_that_is_left_takes_its_role_and_a_mail_of_ones_own_making_opens
     let url = format!("ldaps://localhost:{}", directory.tls.port());
     let (app, company) = start(&url, Some(&directory.authority()), &[]).await;
     give(&app, "cn=data team,dc=example,dc=com", &company, "member").await;
+    assert_eq!(code(&sign_in(&app, "vera", "galaxies turn").await), (403, "sso_address_not_verified"), "anybody may have written it");
+    let app = app.restart_with(&[TRUSTED]).await;
     assert_eq!(sign_in(&app, "vera", "galaxies turn").await.0, StatusCode::OK);
     directory.modify("dn: cn=Data Team,dc=example,dc=com\nchangetype: modify\ndelete: member\nmember: uid=vera,ou=people,dc=example,dc=com\n");
     assert_eq!(code(&sign_in(&app, "vera", "galaxies turn").await), (403, "sso_no_place"));
 
+    let app = app.restart_with(&[("ONSITE_LDAP_MAIL_TRUSTED", "0")]).await;
     directory.modify("dn: uid=nomail,ou=people,dc=example,dc=com\nchangetype: modify\nadd: mail\nmail: vera@example.com\n");
     assert_eq!(code(&sign_in(&app, "nomail", "without one").await), (403, "sso_address_not_verified"));
     directory.modify(&format!("dn: uid=nomail,ou=people,dc=example,dc=com\nchangetype: modify\nreplace: mail\nmail: {EMAIL}\n"));
-    let app = app.restart_with(&[("ONSITE_LDAP_MAIL_TRUSTED", "1")]).await;
+    let app = app.restart_with(&[TRUSTED]).await;
     assert_eq!(code(&sign_in(&app, "nomail", "without one").await), (403, "sso_address_of_admin"), "trusted or not");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_do_not_keep_out_who_was_in_from_the_same_address() {
+    let directory = Directory::start();
+    let (app, company) = start(&format!("ldaps://localhost:{}", directory.tls.port()), Some(&directory.authority()), &[TRUSTED]).await;
+    give(&app, "cn=data team,dc=example,dc=com", &company, "member").await;
+    assert_eq!(sign_in(&app, "vera", "galaxies turn").await.0, StatusCode::OK);
+    let mut guesses = 0;
+    while code(&sign_in(&app, &format!("guess-{guesses}"), "wrong").await) == (401, "wrong_credentials") {
+        app.advance(Duration::from_millis(250));
+        guesses += 1;
+    }
+    assert!((100..120).contains(&guesses), "{guesses}");
+    assert_eq!(code(&sign_in(&app, "vera@example.com", "galaxies turn").await), (429, "too_many_tries"), "a name never used here");
+    assert_eq!(sign_in(&app, " VERA", "galaxies turn").await.0, StatusCode::OK);
+    for _ in 0..10 {
+        assert_eq!(code(&sign_in(&app, "vera", "a guess").await).0, 401);
+    }
+    assert_eq!(code(&sign_in(&app, "vera", "galaxies turn").await), (429, "too_many_tries"), "guesses from there at this name");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,6 @@
 //! Somebody whom another service knows comes in, or is told why not.
 
 use super::{SignOn, SignOnError};
-use crate::model::audit::{Actor, Entry, Outcome};
 use crate::model::session::Origin;
 use crate::model::sso::SsoIdentity;
 use crate::model::user::{DisplayName, Email};
@@ -19,8 +18,8 @@ pub enum EntryRefused {
     /// The service names no mail address.
     #[error("the service names no mail address")]
     NoMail,
-    /// Their address has an account, and nobody says that it is theirs.
-    #[error("the address has an account, and the service does not vouch for it")]
+    /// Nobody vouches for their address: the service, or whoever has an account with it.
+    #[error("the address is not verified by the service, or not in the account that has it")]
     AddressNotVerified,
     /// Their address is that of a system admin's account.
     #[error("the address is a system admin's")]
@@ -82,9 +81,7 @@ impl SignOn {
             SsoEntered::SeatsTaken => EntryRefused::SeatsTaken,
         };
         let object = identity.email.as_ref().map_or("unknown account", Email::as_str).to_owned();
-        let entry = Entry::new(self.inner.seams.now(), Actor::User(None), "auth.login", object).from(origin.address);
-        let entry = entry.outcome(Outcome::Refused).detail(serde_json::json!({"by": vouched.by, "reason": refused.code()}));
-        self.inner.store.record_audit(entry).await?;
+        self.inner.auth.record_refused(object, Some((vouched.by, refused.code())), &origin).await?;
         Err(refused.into())
     }
 

@@ -4,7 +4,6 @@ use super::{SignOn, SignOnError};
 use crate::base::secret::{Secret, sha256};
 use crate::model::session::Origin;
 use crate::model::sso::SsoSource;
-use crate::services::auth::limits::Key;
 use crate::services::auth::second_step::Login;
 use crate::services::auth::{LoginError, Vouched};
 use crate::services::sso::{Ldap, LdapError};
@@ -54,9 +53,10 @@ impl SignOn {
     /// See [`SignOnError`].
     pub async fn sign_in_ldap(&self, user: &str, password: &Secret<String>, origin: Origin) -> Result<Login, SignOnError> {
         let ldap = self.ldap().ok_or(SignOnError::NotSet)?;
-        let account = sha256(format!("ldap:{}", user.trim().to_lowercase()).as_bytes());
-        let keys = [Key::AccountAtAddress(account, origin.address), Key::Address(origin.address), Key::Account(account)];
-        let counted = self.inner.password_limits.admit(&keys)?;
+        // As it was typed: who has this name is what the directory is asked for.
+        let name = sha256(format!("ldap:{}", user.trim().to_lowercase()).as_bytes());
+        let known = self.inner.store.user_of_directory_name(name).await?;
+        let counted = self.inner.auth.admit_try(known.as_ref(), name, &origin).await?;
         let Ok(_place) = self.inner.directory_places.try_acquire() else {
             counted.give_back();
             return Err(SignOnError::Busy);
@@ -65,7 +65,10 @@ impl SignOn {
             Ok(Some(identity)) => {
                 counted.give_back();
                 self.works(SsoSource::Ldap);
-                self.enter(identity, Vouched { by: SsoSource::Ldap, second_factor: ldap.second_factor }, origin).await
+                let hash = identity.hash();
+                let came = self.enter(identity, Vouched { by: SsoSource::Ldap, second_factor: ldap.second_factor }, origin).await?;
+                self.inner.store.keep_directory_name(hash, name).await?;
+                Ok(came)
             }
             Ok(None) => {
                 self.record_refusal(SsoSource::Ldap, "credentials", &origin).await?;

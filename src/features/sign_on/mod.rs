@@ -15,7 +15,7 @@ use crate::base::clock::Timestamp;
 use crate::base::seams::Seams;
 use crate::model::sso::SsoSource;
 use crate::services::auth::limits::{Beyond, CountedBy, Limits, Rule, TooManyTries};
-use crate::services::auth::{Auth, LOGIN_RULES, LoginError};
+use crate::services::auth::{Auth, LoginError};
 use crate::services::licensing::Licensing;
 use crate::services::sso::{LdapError, Oidc, OidcError, OidcProbe};
 use crate::store::{Store, StoreError};
@@ -68,7 +68,6 @@ struct Inner {
     oidc: Option<OidcSignOn>,
     ldap: Option<LdapSignOn>,
     begin_limits: Limits,
-    password_limits: Limits,
     directory_places: Semaphore,
     last_failures: Mutex<Vec<(SsoSource, LastFailure)>>,
 }
@@ -126,10 +125,9 @@ impl SignOn {
     pub fn new(parts: SignOnParts) -> Self {
         let SignOnParts { store, seams, auth, licensing, oidc, ldap } = parts;
         let begin_limits = Limits::new(Arc::clone(&seams.clock), BEGIN_RULES);
-        let password_limits = Limits::new(Arc::clone(&seams.clock), LOGIN_RULES);
         let directory_places = Semaphore::new(ldap::AT_ONCE_MAX);
         let last_failures = Mutex::default();
-        let inner = Inner { store, seams, auth, licensing, oidc, ldap, begin_limits, password_limits, directory_places, last_failures };
+        let inner = Inner { store, seams, auth, licensing, oidc, ldap, begin_limits, directory_places, last_failures };
         Self { inner: Arc::new(inner) }
     }
 

@@ -7,7 +7,6 @@ use url::Url;
 use super::{OidcSignOn, SignOn, SignOnError};
 use crate::base::secret::{Secret, new_token, sha256};
 use crate::base::text::truncate;
-use crate::model::audit::{Actor, Entry, Outcome};
 use crate::model::session::Origin;
 use crate::model::sso::SsoSource;
 use crate::services::auth::Vouched;
@@ -92,10 +91,8 @@ impl SignOn {
     }
 
     /// Records a sign-in that another service did not vouch for.
-    pub(super) async fn record_refusal(&self, by: SsoSource, reason: &str, origin: &Origin) -> Result<(), SignOnError> {
-        let entry = Entry::new(self.inner.seams.now(), Actor::User(None), "auth.login", "unknown account").from(origin.address);
-        let entry = entry.outcome(Outcome::Refused).detail(serde_json::json!({"by": by, "reason": reason}));
-        Ok(self.inner.store.record_audit(entry).await?)
+    pub(super) async fn record_refusal(&self, by: SsoSource, reason: &'static str, origin: &Origin) -> Result<(), SignOnError> {
+        Ok(self.inner.auth.record_refused("unknown account".to_owned(), Some((by, reason)), origin).await?)
     }
 }
 

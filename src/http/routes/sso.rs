@@ -186,8 +186,8 @@ impl From<EntryRefused> for ApiError {
                 ("Your sign-in comes without a mail address, which an account here needs.", "Ask whoever looks after it to add yours.")
             }
             EntryRefused::AddressNotVerified => (
-                "Your mail address has an account here, and nobody vouches that it is yours.",
-                "Sign in with the password of that account, or have your address verified where you sign in.",
+                "Nobody vouches that your mail address is yours: where you sign in, or in the account that has it here.",
+                "Have it verified where you sign in; if it has an account here, sign in with the password of that account.",
             ),
             EntryRefused::AddressOfAdmin => {
                 ("Your mail address is that of a system admin, whose account no other service opens.", "Sign in with the password of that account.")

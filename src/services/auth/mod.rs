@@ -26,8 +26,10 @@ use crate::model::audit::{Actor, Entry};
 use crate::model::ids::{SessionId, UserId};
 use crate::model::password::{NewPassword, PasswordRefusal};
 use crate::model::session::{Origin, SignedIn};
+use crate::model::sso::SsoSource;
 use crate::model::user::{Caller, DisplayName, Email, InvalidEmail, InvalidName, User};
 use crate::services::mail::Outbox;
+use crate::store::refused_sign_ins::RefusedSignIn;
 use crate::store::users::NewUser;
 use crate::store::{Store, StoreError};
 
@@ -38,7 +40,7 @@ use second_step::Login;
 
 /// Wrong passwords borne. Guessing is held back where it comes from; what strangers do to an account only slows others who come
 /// from where its owner never was.
-pub const LOGIN_RULES: &[Rule] = &[
+const LOGIN_RULES: &[Rule] = &[
     Rule { by: CountedBy::AccountAtAddress, failures: 10, forgiven_every: Duration::from_secs(30), beyond: Beyond::Wait },
     // Wide: many people may share an address.
     Rule { by: CountedBy::Address, failures: 100, forgiven_every: Duration::from_secs(3), beyond: Beyond::Wait },
@@ -282,7 +284,7 @@ impl Auth {
 
     /// Counts a try as wrong until it is known to be right. Who was in from the same address before is held back by their own wrong
     /// tries only, and not by those of strangers.
-    async fn admit_try(&self, user: Option<&User>, account: [u8; 32], origin: &Origin) -> Result<Try<'_>, LoginError> {
+    pub(crate) async fn admit_try(&self, user: Option<&User>, account: [u8; 32], origin: &Origin) -> Result<Try<'_>, LoginError> {
         let own = Key::AccountAtAddress(account, origin.address);
         let known = match user {
             Some(user) => {
@@ -327,10 +329,21 @@ impl Auth {
         Ok(SignedIn { user, session_id, token, expires_at })
     }
 
+    /// Records a refused sign-in, folded with its like. `elsewhere`: the service that was asked, and why it opens nothing.
+    pub(crate) async fn record_refused(
+        &self,
+        object: String,
+        elsewhere: Option<(SsoSource, &'static str)>,
+        origin: &Origin,
+    ) -> Result<(), StoreError> {
+        let refused = RefusedSignIn { object, network: network(origin.address), address: origin.address, elsewhere, at: self.seams.now() };
+        self.store.record_refused_sign_in(refused).await
+    }
+
     async fn refuse(&self, user: Option<User>, origin: Origin) -> LoginError {
         // What was typed as an unknown address is not kept: it may have been a password in the wrong field.
         let object = user.map_or_else(|| "unknown account".to_owned(), |user| user.id.to_string());
-        match self.store.record_refused_sign_in(object, network(origin.address), origin.address, self.seams.now()).await {
+        match self.record_refused(object, None, &origin).await {
             Ok(()) => LoginError::WrongCredentials,
             Err(error) => error.into(),
         }

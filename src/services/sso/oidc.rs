@@ -152,7 +152,7 @@ impl Oidc {
     /// # Errors
     /// See [`OidcError`].
     pub async fn probe(&self) -> Result<OidcProbe, OidcError> {
-        self.provider.forget().await;
+        self.provider.forget();
         let (metadata, keys) = self.provider.know(false).await?;
         Ok(OidcProbe { authorization_endpoint: metadata.authorization.to_string(), keys: keys.count() })
     }

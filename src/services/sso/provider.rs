@@ -1,8 +1,12 @@
 //! What a provider says of itself (OpenID Connect Discovery): its addresses and its keys, asked for through egress and kept for ten minutes.
+//!
+//! Everybody who needs what is not known waits for one attempt, which ends within twice the time of an answer; that it failed is kept for a moment, so
+//! that a provider which does not answer holds nobody up for longer. It goes on while anybody waits for it, whoever hung up.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::{BoxFuture, FutureExt, Shared, WeakShared};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::Value;
 use url::Url;
@@ -22,6 +26,8 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 const KEPT: Duration = Duration::from_secs(10 * 60);
 /// Its keys are asked for anew at most this often, whatever tokens name.
 const KEYS_AGAIN_AFTER: Duration = Duration::from_secs(60);
+/// How long a failure is told to everybody before the provider is asked again.
+const FAILURE_KEPT: Duration = Duration::from_secs(5);
 
 /// The addresses of a provider.
 #[derive(Clone, Debug)]
@@ -44,46 +50,100 @@ struct Kept {
     keys_at: Timestamp,
 }
 
+/// One attempt to learn what is not known, for everybody who waits for it.
+type Attempt = BoxFuture<'static, Result<Kept, OidcError>>;
+
+#[derive(Default)]
+struct State {
+    kept: Option<Kept>,
+    failed: Option<(Timestamp, OidcError)>,
+    /// Whoever waits keeps it alive; when all have hung up, the next one begins anew.
+    attempt: Option<WeakShared<Attempt>>,
+}
+
 /// A provider as it is known. One question at a time is asked of it.
 pub(super) struct Provider {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
     egress: Egress,
     seams: Seams,
     issuer: String,
-    kept: tokio::sync::Mutex<Option<Kept>>,
+    state: Mutex<State>,
 }
 
 impl Provider {
     pub(super) fn new(egress: Egress, seams: Seams, issuer: String) -> Self {
-        Self { egress, seams, issuer, kept: tokio::sync::Mutex::default() }
+        Self { inner: Arc::new(Inner { egress, seams, issuer, state: Mutex::default() }) }
     }
 
     /// Its addresses and keys. `again`: the keys did not hold the one that a token names.
     pub(super) async fn know(&self, again: bool) -> Result<(Arc<Metadata>, Arc<Keys>), OidcError> {
-        let mut kept = self.kept.lock().await;
-        let now = self.seams.now();
-        let known = match kept.take().filter(|known| now.since(known.at) < KEPT) {
-            Some(known) if again && now.since(known.keys_at) >= KEYS_AGAIN_AFTER => {
-                let asked = self.ask_keys(&known.metadata.keys).await;
-                // Counted whether it answered or not; what was known stays known.
-                let keys = asked.as_ref().map_or_else(|_| Arc::clone(&known.keys), Arc::clone);
-                *kept = Some(Kept { keys, keys_at: now, ..known.clone() });
-                return asked.map(|keys| (known.metadata, keys));
-            }
-            Some(known) => known,
-            None => {
-                let metadata = Arc::new(self.discover().await?);
-                let keys = self.ask_keys(&metadata.keys).await?;
-                Kept { metadata, keys, at: now, keys_at: now }
-            }
+        let known = match self.known_or_attempt(again)? {
+            Ok(known) => known,
+            Err(attempt) => attempt.await?,
         };
-        let told = (Arc::clone(&known.metadata), Arc::clone(&known.keys));
-        *kept = Some(known);
-        Ok(told)
+        Ok((known.metadata, known.keys))
+    }
+
+    /// What is known, or the attempt to wait for. Fails while a failure is kept.
+    fn known_or_attempt(&self, again: bool) -> Result<Result<Kept, Shared<Attempt>>, OidcError> {
+        let mut state = self.inner.lock();
+        let now = self.inner.seams.now();
+        let kept = state.kept.clone().filter(|known| now.since(known.at) < KEPT);
+        match (&kept, &state.failed) {
+            (Some(known), _) if !again || now.since(known.keys_at) < KEYS_AGAIN_AFTER => return Ok(Ok(known.clone())),
+            (None, Some((at, error))) if now.since(*at) < FAILURE_KEPT => return Err(error.clone()),
+            _ => {}
+        }
+        if let Some(running) = state.attempt.as_ref().and_then(WeakShared::upgrade) {
+            return Ok(Err(running));
+        }
+        let attempt = Arc::clone(&self.inner).learn(kept).boxed().shared();
+        state.attempt = attempt.downgrade();
+        Ok(Err(attempt))
     }
 
     /// Forgets what it said, so that a test asks.
-    pub(super) async fn forget(&self) {
-        *self.kept.lock().await = None;
+    pub(super) fn forget(&self) {
+        *self.inner.lock() = State::default();
+    }
+
+    /// An answer in JSON to a GET.
+    pub(super) async fn get(&self, step: &'static str, url: Url, headers: HeaderMap) -> Result<bytes::Bytes, OidcError> {
+        self.inner.get(step, url, headers).await
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks for the keys where the addresses are known, else for both, and keeps what came of it.
+    async fn learn(self: Arc<Self>, known: Option<Kept>) -> Result<Kept, OidcError> {
+        let learned = match &known {
+            Some(known) => self.ask_keys(&known.metadata.keys).await.map(|keys| Kept { keys, ..known.clone() }),
+            None => self.ask_all().await,
+        };
+        let now = self.seams.now();
+        let mut state = self.lock();
+        state.attempt = None;
+        match (&learned, known) {
+            (Ok(learned), _) => (state.kept, state.failed) = (Some(Kept { keys_at: now, ..learned.clone() }), None),
+            // Counted whether it answered or not; what was known stays known.
+            (Err(_), Some(known)) => state.kept = Some(Kept { keys_at: now, ..known }),
+            (Err(error), None) => state.failed = Some((now, error.clone())),
+        }
+        learned
+    }
+
+    async fn ask_all(&self) -> Result<Kept, OidcError> {
+        let at = self.seams.now();
+        let metadata = Arc::new(self.discover().await?);
+        let keys = self.ask_keys(&metadata.keys).await?;
+        Ok(Kept { metadata, keys, at, keys_at: at })
     }
 
     async fn discover(&self) -> Result<Metadata, OidcError> {
@@ -113,8 +173,7 @@ impl Provider {
         Keys::parse(&bytes).map(Arc::new).map_err(|reason| wrong("its keys", reason))
     }
 
-    /// An answer in JSON to a GET.
-    pub(super) async fn get(&self, step: &'static str, url: Url, headers: HeaderMap) -> Result<bytes::Bytes, OidcError> {
+    async fn get(&self, step: &'static str, url: Url, headers: HeaderMap) -> Result<bytes::Bytes, OidcError> {
         let mut request = FetchRequest::get(url, Purpose::SignIn);
         (request.max_bytes, request.timeout, request.accept_redirects, request.headers) = (ANSWER_BYTES_MAX, TIMEOUT, 0, headers);
         request.headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
