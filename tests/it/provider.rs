@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex};
 
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use ring::digest::{SHA256, SHA512, digest};
@@ -86,8 +85,10 @@ struct Shared {
     asked: Mutex<Vec<String>>,
     /// Replaces the answer of a path.
     replaced: Mutex<HashMap<String, (u16, String)>>,
-    /// How long it thinks before it says what it is.
-    slow: Mutex<Duration>,
+    /// Whether it keeps who asks what it is waiting.
+    held: Mutex<bool>,
+    /// Something was asked, or it was let go.
+    moved: Condvar,
     address: SocketAddr,
     stopped: AtomicBool,
 }
@@ -112,7 +113,8 @@ impl Provider {
             grants: Mutex::default(),
             asked: Mutex::default(),
             replaced: Mutex::default(),
-            slow: Mutex::default(),
+            held: Mutex::default(),
+            moved: Condvar::new(),
             address: listener.local_addr().unwrap(),
             stopped: AtomicBool::new(false),
         });
@@ -161,8 +163,20 @@ impl Provider {
         self.0.replaced.lock().unwrap().insert(path.into(), (status, body.into()));
     }
 
-    pub fn slow(&self, slow: Duration) {
-        *self.0.slow.lock().unwrap() = slow;
+    /// Keeps who asks what it is waiting, until it is let go.
+    pub fn hold(&self, held: bool) {
+        *self.0.held.lock().unwrap() = held;
+        self.0.moved.notify_all();
+    }
+
+    /// Comes back once the path was asked for.
+    pub async fn until_asked(&self, path: &'static str) {
+        let shared = Arc::clone(&self.0);
+        let waited = tokio::task::spawn_blocking(move || {
+            let asked = shared.asked.lock().unwrap();
+            drop(shared.moved.wait_while(asked, |asked| !asked.iter().any(|one| one == path)).unwrap());
+        });
+        waited.await.unwrap();
     }
 
     pub fn restore(&self) {
@@ -217,9 +231,9 @@ fn serve(connection: TcpStream, shared: &Shared) -> std::io::Result<()> {
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
     shared.asked.lock().unwrap().push(path.clone());
+    shared.moved.notify_all();
     if path.ends_with("/openid-configuration") {
-        let slow = *shared.slow.lock().unwrap();
-        std::thread::sleep(slow);
+        drop(shared.moved.wait_while(shared.held.lock().unwrap(), |held| *held).unwrap());
     }
     let replaced = shared.replaced.lock().unwrap().get(&path).cloned();
     let (status, body) = replaced.unwrap_or_else(|| answer(shared, &path, &headers, &body));

@@ -83,3 +83,14 @@ async fn what_an_admin_decides_about_a_member_no_sign_in_undoes() {
     assert!(world.app.user.try_send(Method::DELETE, &path, None).await.0.is_success());
     assert_eq!(world.refused(bea(&["staff"])).await, "sso_no_place");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_admins_account_opens_by_no_provider_not_even_one_that_opened_it_before() {
+    let world = World::start(&[]).await;
+    world.give("staff", world.company_id(), "member").await;
+    let (status, answer) = world.sign_in(vera(&["staff"])).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    let database = rusqlite::Connection::open(world.app.dir.database()).unwrap();
+    database.execute("UPDATE users SET system_admin = 1 WHERE id = ?1", [answer["user"]["id"].as_str()]).unwrap();
+    assert_eq!(world.refused(vera(&["staff"])).await, "sso_address_of_admin");
+}

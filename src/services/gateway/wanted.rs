@@ -15,7 +15,7 @@ const PLACE: f32 = 0.1;
 enum Kind {
     Anything,
     /// A figure, in one of these units where they are known.
-    Figure(&'static [&'static str]),
+    Figure(&'static [&'static [&'static str]]),
     /// How often.
     Rhythm,
     Moment,
@@ -92,9 +92,12 @@ fn has_figure(text: &str) -> bool {
 }
 
 /// Whether one of the units stands behind a figure: `30 minutes`, `four years`, `12.50 GBP`, or a currency's sign before it.
-fn has_unit(text: &str, units: &[&str]) -> bool {
+fn has_unit(text: &str, units: &[&[&str]]) -> bool {
     let words: Vec<&str> = text.split_whitespace().collect();
-    let is_unit = |word: &str| units.contains(&word.trim_matches(|c: char| matches!(c, '.' | ',' | ';' | ')' | '!' | '?')).to_lowercase().as_str());
+    let is_unit = |word: &str| {
+        let word = word.trim_matches(|c: char| matches!(c, '.' | ',' | ';' | ')' | '!' | '?')).to_lowercase();
+        units.iter().any(|units| units.contains(&word.as_str()))
+    };
     let behind = words.windows(2).any(|pair| has_figure(pair[0]) && is_unit(pair[1]));
     // `61m`, `€12`, `12€`, `30-minute`.
     let glued = words.iter().any(|word| {
@@ -121,7 +124,6 @@ const LENGTH: &[&str] = &[
     "mm",
     "ft",
     "mi",
-    "in",
     "metre",
     "metres",
     "meter",
@@ -147,66 +149,29 @@ const MONEY: &[&str] = &[
     "€", "$", "£", "eur", "usd", "gbp", "chf", "euro", "euros", "dollar", "dollars", "pound", "pounds", "franc", "francs", "cent", "cents", "kr",
     "sek", "nok", "dkk", "yen", "percent", "%", "million", "billion",
 ];
-/// Both: a bridge is so many metres long, a tour so many minutes.
-const LONG: &[&str] = &[
-    "m",
-    "km",
-    "cm",
-    "mm",
-    "ft",
-    "mi",
-    "metre",
-    "metres",
-    "meter",
-    "meters",
-    "kilometre",
-    "kilometres",
-    "kilometer",
-    "kilometers",
-    "mile",
-    "miles",
-    "foot",
-    "feet",
-    "inch",
-    "inches",
-    "yards",
-    "s",
-    "ms",
-    "min",
-    "h",
-    "second",
-    "seconds",
-    "minute",
-    "minutes",
-    "hour",
-    "hours",
-    "day",
-    "days",
-    "week",
-    "weeks",
-    "month",
-    "months",
-    "year",
+const TIME: &[&str] = &[
+    "s", "ms", "min", "h", "second", "seconds", "minute", "minutes", "hour", "hours", "day", "days", "week", "weeks", "month", "months", "year",
     "years",
 ];
 const AGE: &[&str] = &["day", "days", "week", "weeks", "month", "months", "year", "years", "century", "centuries"];
 /// How questions name the unit of what they ask for.
-const MEASURED: [(&str, &[&str]); 15] = [
-    (" how long ", LONG),
-    (" how high ", LENGTH),
-    (" how tall ", LENGTH),
-    (" how deep ", LENGTH),
-    (" how wide ", LENGTH),
-    (" how far ", LENGTH),
-    (" how heavy ", MASS),
-    (" how old ", AGE),
-    (" how expensive ", MONEY),
-    (" what does it cost ", MONEY),
-    (" what is the price ", MONEY),
-    (" what is the fee ", MONEY),
-    (" how much does ", MONEY),
-    (" how much is ", MONEY),
-    (" how much do ", MONEY),
+const MEASURED: [(&str, &[&[&str]]); 15] = [
+    // A bridge is so many metres long, a tour so many minutes.
+    (" how long ", &[LENGTH, TIME]),
+    (" how high ", &[LENGTH]),
+    (" how tall ", &[LENGTH]),
+    (" how deep ", &[LENGTH]),
+    (" how wide ", &[LENGTH]),
+    (" how far ", &[LENGTH]),
+    (" how heavy ", &[MASS]),
+    (" how old ", &[AGE]),
+    (" how expensive ", &[MONEY]),
+    (" what does it cost ", &[MONEY]),
+    (" what is the price ", &[MONEY]),
+    (" what is the fee ", &[MONEY]),
+    (" how much does ", &[MONEY]),
+    (" how much is ", &[MONEY]),
+    (" how much do ", &[MONEY]),
 ];
 /// What follows "how" when no figure is asked for.
 const HOW_OF_MANNER: [&str; 18] =

@@ -198,3 +198,34 @@ fn address_in(document: &Value, name: &str) -> Result<Option<Url>, OidcError> {
 pub(super) fn wrong(step: &'static str, reason: impl Into<String>) -> OidcError {
     OidcError::Provider { step, reason: reason.into() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services::egress::testing::{Asked, FixedNames, Reply, TestServer, egress};
+    use futures_util::poll;
+
+    fn provider_of_loopback(asked: &Asked) -> Reply {
+        let json = |body: Value| Reply::Whole("200 OK", vec![("Content-Type", "application/json".into())], body.to_string().into_bytes());
+        let base = format!("http://{}", asked.headers["host"]);
+        match asked.path.as_str() {
+            "/keys" => json(serde_json::json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "kid": "one", "x": "A".repeat(43) }] })),
+            _ => json(serde_json::json!({
+                "issuer": base, "authorization_endpoint": format!("{base}/in"), "token_endpoint": format!("{base}/token"), "jwks_uri": format!("{base}/keys"),
+            })),
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_hangs_up_takes_nobodys_answer_away() {
+        let server = TestServer::start(provider_of_loopback);
+        let way_out = egress(&[("127.0.0.1", None, true)], FixedNames::new(&[])).await;
+        let provider = Provider::new(way_out.egress.clone(), Seams::system(), server.url("").as_str().trim_end_matches('/').to_owned());
+        let (mut first, mut second) = (Box::pin(provider.know(false)), Box::pin(provider.know(false)));
+        assert!(poll!(&mut first).is_pending() && poll!(&mut second).is_pending(), "both wait for one attempt");
+        drop(first);
+        second.await.unwrap();
+        provider.know(false).await.unwrap();
+        assert_eq!(server.paths(), ["/.well-known/openid-configuration", "/keys"]);
+    }
+}
