@@ -17,8 +17,8 @@ fn main() {
     licence_keys(Path::new(&out));
     revocations(Path::new(&out));
     build_date(Path::new(&root));
-    // Cargo forgets `strip` where the package has a profile of its own.
-    println!("cargo::rustc-link-arg-bin=onsite=-Wl,--strip-all");
+    // Functions that came out the same, of many generic ones, stand once; lld, which Rust links with, knows how.
+    println!("cargo::rustc-link-arg-bin=onsite=-Wl,--icf=all");
     // Two megabytes of a static-pie binary's relocations as a bitmap, which glibc reads since 2.36 (Debian 12).
     println!("cargo::rustc-link-arg-bin=onsite=-Wl,-z,pack-relative-relocs");
 }

@@ -36,6 +36,7 @@ impl Drop for Server {
 
 #[tokio::main(worker_threads = 2)]
 async fn main() {
+    rustls::crypto::ring::default_provider().install_default().expect("the first provider");
     let server = start();
     let client = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().expect("a client");
     let token = std::fs::read_to_string(server._folder.path().join("bootstrap-token")).expect("a token");
