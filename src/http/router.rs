@@ -1,10 +1,11 @@
 //! Every route, and what all of them go through.
 
+use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::{Json, Router};
+use bytes::Bytes;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 use utoipa::OpenApi;
@@ -71,11 +72,18 @@ pub fn service(state: AppState) -> Router {
     let (routes, document) = api();
     let facts = &state.facts;
     let guard = Guard { seams: state.seams.clone(), tls: !facts.plain_http, hosts: facts.hosts.clone(), cors: facts.cors.clone() };
-    let openapi = Json(document);
+    // As text: the tree that it is made of takes megabytes, and would be written anew at each request.
+    let openapi = serde_json::to_vec(&document).map(Bytes::from).map_err(|error| error.to_string());
+    drop(document);
     // A stream must not wait for a compressor's window to fill.
     let compressible = SizeAbove::new(1024).and(NotForContentType::new("text/event-stream")).and(NotForContentType::IMAGES);
     let inner = routes
-        .route("/api/openapi.json", axum::routing::get(move || async move { openapi }))
+        .route(
+            "/api/openapi.json",
+            axum::routing::get(move || async move {
+                openapi.map(|text| ([(header::CONTENT_TYPE, "application/json")], text)).map_err(ApiError::internal)
+            }),
+        )
         .fallback(assets::serve)
         .layer(middleware::from_fn_with_state(state.clone(), admit))
         .layer(DefaultBodyLimit::max(state.facts.body_bytes_max))

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use crate::app::TestApp;
+
 /// `ONSITE_UPDATE_SNAPSHOTS=1 cargo test --release --test it openapi` writes it anew.
 #[test]
 fn the_api_is_as_described() {
@@ -26,4 +28,11 @@ fn every_operation_has_a_name_of_its_own() {
     let mut seen = std::collections::BTreeSet::new();
     let twice: Vec<&str> = names.filter(|name| !seen.insert(*name)).collect();
     assert!(twice.is_empty(), "operations of the same name: {twice:?}");
+}
+
+#[tokio::test]
+async fn the_description_is_served_as_it_is() {
+    let app = TestApp::start().await;
+    let (_, document) = onsite::http::router::api();
+    assert_eq!(app.user.get("/api/openapi.json").await, serde_json::to_value(&document).unwrap());
 }
