@@ -85,25 +85,35 @@ fn item(context: &PageContext<'_>, block: &Block, term: Option<String>) -> Optio
 fn close(context: &PageContext<'_>, first: usize, open: &mut Vec<Item>, lists: &mut Vec<List>) {
     let items = std::mem::take(open);
     let Some(lead) = lead(context, first).filter(|_| !items.is_empty()) else { return };
-    // A menu is a list of names; a list that tells something has figures, fields or words behind one another.
-    let telling = |item: &Item| item.text.contains(": ") || item.text.contains(|c: char| c.is_ascii_digit()) || item.text.split(' ').count() >= 3;
+    // Figures and fields tell something. Words alone do where a sentence leads to them: under a heading they are a menu as often as not.
+    let words_tell = lead.led;
+    let telling = |item: &Item| {
+        item.text.contains(": ") || item.text.contains(|c: char| c.is_ascii_digit()) || (words_tell && item.text.split(' ').count() >= 3)
+    };
     if items.iter().filter(|item| telling(item)).count() * 2 < items.len() {
         return;
     }
     let told: Vec<&str> = items.iter().map(|item| item.text.as_str()).collect();
     let ranges = items.iter().map(|item| (item.block, 0..context.page.blocks[item.block].text.len())).collect();
-    lists.push(List { text: format!("{lead}: {}", told.join("; ")), items: ranges });
+    lists.push(List { text: format!("{}: {}", lead.text, told.join("; ")), items: ranges });
+}
+
+struct Lead {
+    text: String,
+    /// It is a text that goes on in the list, rather than a heading.
+    led: bool,
 }
 
 /// What leads to a list: the text before it where that ends with a colon, else its heading, else the page's subject.
-fn lead(context: &PageContext<'_>, first: usize) -> Option<String> {
+fn lead(context: &PageContext<'_>, first: usize) -> Option<Lead> {
     let before = first.checked_sub(1).map(|at| &context.page.blocks[at]);
     let said = before.filter(|block| matches!(block.kind, BlockKind::Paragraph | BlockKind::Other) && block.text.ends_with(':')).map(|block| {
         let range = sentences::split(&block.text).pop().unwrap_or(0..block.text.len());
         titles::shown(&block.text[range], context.page.format)
     });
-    let lead = said.filter(|text| text.len() <= LEAD_BYTES_MAX).or_else(|| context.heading_at(first).map(str::to_owned));
-    let lead = lead.unwrap_or_else(|| context.subject.clone());
-    let lead = lead.trim_end_matches(':').trim().to_owned();
-    (!lead.is_empty()).then_some(lead)
+    let said = said.filter(|text| text.len() <= LEAD_BYTES_MAX);
+    let led = said.is_some();
+    let text = said.or_else(|| context.heading_at(first).map(str::to_owned)).unwrap_or_else(|| context.subject.clone());
+    let text = text.trim_end_matches(':').trim().to_owned();
+    (!text.is_empty()).then_some(Lead { text, led })
 }

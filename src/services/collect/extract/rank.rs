@@ -47,7 +47,7 @@ impl Objective {
     }
 }
 
-/// Stems of words that ask for whatever there is, and so for no figure: "key figures and dates of this site".
+/// Stems of words that ask for whatever there is, and so for nothing in particular: "key figures and dates of this site".
 const UNSPECIFIC: [&str; 22] = [
     "content",
     "data",
@@ -73,6 +73,10 @@ const UNSPECIFIC: [&str; 22] = [
     "website",
 ];
 
+fn specific(text: &str) -> impl Iterator<Item = String> {
+    terms(text).into_iter().filter(|term| !UNSPECIFIC.contains(&term.as_str()))
+}
+
 /// The words of a question and of a title, by which the figure that is shown first is chosen.
 pub(super) struct Asked {
     question: BTreeSet<String>,
@@ -81,8 +85,7 @@ pub(super) struct Asked {
 
 impl Asked {
     pub(super) fn new(objective: &Objective) -> Self {
-        let telling = |text: &str| terms(text).into_iter().filter(|term| !UNSPECIFIC.contains(&term.as_str())).collect();
-        Self { question: telling(&objective.text), title: telling(&objective.title) }
+        Self { question: specific(&objective.text).collect(), title: specific(&objective.title).collect() }
     }
 
     /// How many words of the question a name says, and how many of the title. Each counts as one however common it is in the material:
@@ -126,10 +129,10 @@ impl Relevance {
     /// `texts` are the sets of terms of everything that is ranked.
     pub(super) fn new<'a>(objective: &Objective, texts: impl Iterator<Item = &'a BTreeSet<String>>) -> Self {
         let mut weights: BTreeMap<String, f64> = BTreeMap::new();
-        for term in terms(&objective.title) {
+        for term in specific(&objective.title) {
             weights.insert(term, 0.6);
         }
-        for term in terms(&objective.text).into_iter().chain(terms(&objective.context)) {
+        for term in specific(&objective.text).chain(terms(&objective.context)) {
             weights.insert(term, 1.0);
         }
         let (mut count, mut holding) = (0.0f64, BTreeMap::<String, f64>::new());

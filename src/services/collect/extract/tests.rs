@@ -189,6 +189,19 @@ fn a_sentence_on_every_page_is_not_a_finding() {
     assert_eq!(report.findings.len(), 4);
 }
 
+/// The site of the demonstration: an objective that asks for whatever there is, and a front page with a menu.
+#[test]
+fn whatever_there_is_is_found_and_no_menu() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo-site");
+    let names = ["index", "planets", "sun", "moon", "mars", "giants", "missions", "units"].map(|name| format!("{name}.html"));
+    let pages: Vec<SourcePage> = names.iter().map(|name| source(name, "text/html", &std::fs::read(folder.join(name)).unwrap())).collect();
+    let report = extract_report(&pages, &Objective::new("Demo: what the site says", "Key figures, dates and statements of this site"));
+    assert_lawful(&report, &pages);
+    assert!(report.findings.len() >= 20, "{}", show(&report));
+    assert!(report.findings.iter().all(|finding| !finding.text.contains("Units of distance")), "{}", show(&report));
+    assert!(report.metrics[0].name.starts_with("Mercury"), "{}", show(&report));
+}
+
 #[test]
 fn nothing_in_gives_an_empty_report() {
     let report = extract_report(&[], &Objective::default());
