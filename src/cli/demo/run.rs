@@ -141,7 +141,7 @@ async fn activate(client: &Client, key: &ed25519_dalek::SigningKey, seams: &Seam
         features: BTreeMap::new(),
         seats: None,
         not_before: None,
-        days: 1,
+        days: 365,
         grace_days: 0,
         install_id: None,
         seq: 1,
